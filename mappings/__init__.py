@@ -1,0 +1,1 @@
+"""Studies as configuration: one folder a study, data only."""

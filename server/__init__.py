@@ -1,0 +1,1 @@
+"""The Flask service, delivery to the EHR, and the command line: the only place that puts things together."""
