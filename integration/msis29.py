@@ -78,9 +78,7 @@ class SubscaleScore:
         """
         if not self.is_scored:
             return None
-        return Fraction(
-            100 * (self.raw - self.answered), self.answered * (self.highest_answer - LOWEST_ANSWER)
-        )
+        return Fraction(100 * (self.raw - self.answered), self.answered * (self.highest_answer - LOWEST_ANSWER))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,9 +151,7 @@ def _unusable(answers: Answers, highest: int) -> Reason | Literal[""]:
     return "answer not understood" if None in given else ""
 
 
-def _subscale_score(
-    answers: Answers, subscale: Subscale, version: Version, rule: MissingItemRule
-) -> SubscaleScore:
+def _subscale_score(answers: Answers, subscale: Subscale, version: Version, rule: MissingItemRule) -> SubscaleScore:
     values = [answer for item in subscale.items for answer in answers.get(item, ()) if answer is not None]
     return SubscaleScore(
         items=len(subscale.items),
