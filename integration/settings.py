@@ -1,0 +1,221 @@
+"""The one reader of settings files and of the environment.
+
+An installation has one settings file, `outcome-bridge.toml`, and beside it one file a site, `sites/NAME.toml`. Both are
+optional until something needs them: without a file every setting has its default and the current folder is the home.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from integration.errors import SettingsError
+
+FILE_NAME = "outcome-bridge.toml"
+VARIABLE = "OUTCOME_BRIDGE_SETTINGS"
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Service(_Table):
+    """What the HTTP service listens on.
+
+    Attributes:
+        host: a loopback address; the service knows no authentication yet, so every other one is refused.
+        port: TCP port.
+        site: name of the site whose server gets the outcomes; empty if the service only stores.
+        body_limit_bytes: a longer request body is refused with 413.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    site: str = ""
+    body_limit_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
+
+    @field_validator("host")
+    @classmethod
+    def _is_loopback(cls, host: str) -> str:
+        if host != "localhost" and not _is_loopback_address(host):
+            raise ValueError("must be a loopback address (127.0.0.1, ::1, localhost) while there is no authentication")
+        return host
+
+
+class Authentication(_Table):
+    """How a site's server wants to be asked.
+
+    Attributes:
+        type: `none`, a server that trusts its network.
+    """
+
+    type: Literal["none"] = "none"
+
+
+class Limits(_Table):
+    """What a site's server is asked to bear.
+
+    Attributes:
+        timeout_seconds: without a byte from the server; a write that takes longer is `unknown`.
+        page_size: `_count` of a search.
+        entries_per_transaction: most entries in one transaction Bundle.
+        writes_per_run: most resources written by one delivery; None is no limit.
+    """
+
+    timeout_seconds: float = Field(default=30.0, gt=0, strict=False)
+    page_size: int = Field(default=200, ge=1, le=10_000)
+    entries_per_transaction: int = Field(default=200, ge=4, le=10_000)
+    writes_per_run: int | None = Field(default=None, ge=1)
+
+
+class Site(_Table):
+    """One EHR's FHIR server, as `sites/NAME.toml` describes it.
+
+    Attributes:
+        name: the file's name without `.toml`; part of every outcome's identifier, so it is chosen once.
+        base_url: of the FHIR server, without a slash at its end.
+        authentication: how to ask.
+        write_profile: how outcomes are written: `generic` sends transactions, `single` one resource a request.
+        limits: what the server is asked to bear.
+    """
+
+    name: str
+    base_url: str
+    authentication: Authentication = Authentication()
+    write_profile: Literal["generic", "single"] = "generic"
+    limits: Limits = Limits()
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_plain_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must start with http:// or https:// and name a host")
+        if parts.query or parts.fragment or "@" in parts.netloc:
+            raise ValueError("must hold no query, no fragment and no password")
+        return url.rstrip("/")
+
+
+class Settings(_Table):
+    """What an operator may change.
+
+    Attributes:
+        folder: where the settings file lies, and `sites/` beside it.
+        file: the settings file's name for messages.
+        state_folder: where the ledger and the warehouse lie.
+        service: the HTTP service.
+        line_limit_bytes: a longer line or resource is rejected unread.
+    """
+
+    folder: Path
+    file: str = FILE_NAME
+    state_folder: Path
+    service: Service = Service()
+    line_limit_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
+
+    def site(self, name: str) -> Site:
+        """Read `sites/NAME.toml`.
+
+        Raises:
+            SettingsError: no such site (the message lists those there are), or its file is wrong.
+        """
+        path = self.folder / "sites" / f"{name}.toml"
+        if not name or name.startswith(".") or not _NAME_CHARACTERS.issuperset(name):
+            raise SettingsError(file="sites", problem="a site's name holds letters, digits, '-', '_' and '.' only")
+        if not path.is_file():
+            raise SettingsError(file=str(path), problem=f"no such site; {self._known_sites()}")
+        table = _read(path)
+        if "name" in table:
+            raise SettingsError(file=str(path), problem="name: remove it; the file's name is the site's name")
+        return _validated(Site, {**table, "name": name}, path)
+
+    def site_names(self) -> list[str]:
+        """List the sites that have a file, sorted."""
+        return sorted(path.stem for path in (self.folder / "sites").glob("*.toml"))
+
+    def _known_sites(self) -> str:
+        names = self.site_names()
+        return f"there are: {', '.join(names)}" if names else "write this file; it needs at least a base_url"
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings: `path`, else the file that OUTCOME_BRIDGE_SETTINGS names, else ./outcome-bridge.toml.
+
+    A file that was named must exist; the last one may be missing, which gives the defaults.
+
+    Raises:
+        SettingsError: the file is missing, unreadable, not TOML, or holds an unknown key or a wrong value.
+    """
+    named = path or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
+    file = (named or Path(FILE_NAME)).absolute()
+    table = _read(file) if named or file.is_file() else {}
+    for key in ("folder", "file"):
+        if key in table:
+            raise SettingsError(file=str(file), problem=f"unknown key '{key}'; remove it")
+    state_folder = table.get("state_folder", "state")
+    if not isinstance(state_folder, str):
+        raise SettingsError(file=str(file), problem="state_folder: must be a path in quotes")
+    own = {"folder": file.parent, "file": str(file), "state_folder": file.parent / Path(state_folder).expanduser()}
+    return _validated(Settings, {**table, **own}, file)
+
+
+def _is_loopback_address(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(file=str(path), problem="there is no such file; write it or name another one") from error
+    except OSError as error:
+        raise SettingsError(file=str(path), problem=f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(file=str(path), problem="is not UTF-8; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(file=str(path), problem=f"is not TOML: {error}") from error
+
+
+_Model = TypeVar("_Model", bound=_Table)
+
+
+def _validated(model: type[_Model], table: dict[str, Any], path: Path) -> _Model:
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        problems = [_problem(model, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        raise SettingsError(file=str(path), problem="; ".join(problems)) from None
+
+
+def _problem(model: type[BaseModel], location: tuple[int | str, ...], kind: str, message: str) -> str:
+    key = ".".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        return f"unknown key '{key}'; {_nearest(str(location[-1]), _keys(model, location[:-1]))}"
+    if kind == "missing":
+        return f"{key}: is missing; add it"
+    text = message.removeprefix("Value error, ")
+    return f"{key}: {text[:1].lower()}{text[1:]}"
+
+
+def _keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return sorted(set(model.model_fields) - {"folder", "file", "name"})
+
+
+def _nearest(key: str, keys: list[str]) -> str:
+    near = difflib.get_close_matches(key, keys, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"the keys are: {', '.join(keys)}"

@@ -1,0 +1,138 @@
+from pathlib import Path
+
+import pytest
+
+from integration import settings
+from integration.errors import SettingsError
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_every_setting_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    loaded = settings.load(None, {})
+
+    assert loaded.folder == tmp_path
+    assert loaded.state_folder == tmp_path / "state"
+    assert (loaded.service.host, loaded.service.port) == ("127.0.0.1", 8080)
+    assert loaded.line_limit_bytes == 16 * 1024 * 1024
+
+
+def test_the_named_file_comes_before_the_variable_and_the_variable_before_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "outcome-bridge.toml", "[service]\nport = 1\n")
+    by_variable = write(tmp_path / "b" / "x.toml", "[service]\nport = 2\n")
+    by_name = write(tmp_path / "c" / "x.toml", "[service]\nport = 3\n")
+
+    assert settings.load(None, {}).service.port == 1
+    assert settings.load(None, {settings.VARIABLE: str(by_variable)}).service.port == 2
+    assert settings.load(by_name, {settings.VARIABLE: str(by_variable)}).service.port == 3
+
+
+def test_the_state_folder_lies_beside_the_settings_file(tmp_path: Path) -> None:
+    relative = settings.load(write(tmp_path / "a" / "x.toml", 'state_folder = "var"\n'), {})
+    absolute = settings.load(write(tmp_path / "b" / "x.toml", 'state_folder = "/srv/state"\n'), {})
+
+    assert relative.state_folder == tmp_path / "a" / "var"
+    assert absolute.state_folder == Path("/srv/state")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("line_limit_byte = 1\n", ["line_limit_byte", "did you mean 'line_limit_bytes'?"]),
+        ("[service]\nprt = 1\n", ["service.prt", "did you mean 'port'?"]),
+        ("[service]\nzzz = 1\n", ["service.zzz", "the keys are: body_limit_bytes, host, port, site"]),
+        ("[service]\nport = 70000\n", ["service.port", "65535"]),
+        ('[service]\nhost = "0.0.0.0"\n', ["service.host", "loopback"]),
+        ('[service]\nhost = "example.invalid"\n', ["service.host", "loopback"]),
+        ("state_folder = 3\n", ["state_folder", "path in quotes"]),
+        ('folder = "x"\n', ["unknown key 'folder'"]),
+        ("[service\n", ["is not TOML"]),
+    ],
+)
+def test_a_wrong_settings_file_is_named_with_its_key_and_what_to_do(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    path = write(tmp_path / "outcome-bridge.toml", text)
+
+    with pytest.raises(SettingsError) as caught:
+        settings.load(path, {})
+
+    assert all(word in str(caught.value) for word in [*words, str(path)])
+    assert caught.value.exit_status == 2
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        settings.load(tmp_path / "missing.toml", {})
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b"site = '\xff'\n")
+
+    with pytest.raises(SettingsError, match="UTF-8"):
+        settings.load(tmp_path / "x.toml", {})
+
+
+def test_a_site_has_defaults_for_everything_but_its_address(tmp_path: Path) -> None:
+    write(tmp_path / "sites" / "north.toml", 'base_url = "http://127.0.0.1:9/fhir/"\n')
+    loaded = settings.load(write(tmp_path / "outcome-bridge.toml", ""), {})
+
+    site = loaded.site("north")
+
+    assert (site.name, site.base_url, site.write_profile) == ("north", "http://127.0.0.1:9/fhir", "generic")
+    assert site.authentication.type == "none"
+    assert (site.limits.page_size, site.limits.entries_per_transaction, site.limits.writes_per_run) == (200, 200, None)
+
+
+def test_a_whole_number_of_seconds_is_a_timeout(tmp_path: Path) -> None:
+    write(tmp_path / "sites" / "north.toml", 'base_url = "http://h"\n[limits]\ntimeout_seconds = 5\n')
+
+    assert settings.load(write(tmp_path / "x.toml", ""), {}).site("north").limits.timeout_seconds == 5.0
+
+
+def test_an_unknown_site_lists_the_sites_there_are(tmp_path: Path) -> None:
+    for name in ("south", "north"):
+        write(tmp_path / "sites" / f"{name}.toml", 'base_url = "http://h"\n')
+
+    with pytest.raises(SettingsError, match="there are: north, south"):
+        settings.load(write(tmp_path / "x.toml", ""), {}).site("west")
+
+
+@pytest.mark.parametrize("name", ["", "../north", "a/b", "a\\b", ".hidden", "a b"])
+def test_a_site_name_never_leaves_the_folder_of_sites(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "north.toml", 'base_url = "http://h"\n')
+
+    with pytest.raises(SettingsError, match="letters, digits"):
+        settings.load(write(tmp_path / "x.toml", ""), {}).site(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["base_url: is missing"]),
+        ('base_url = "h:80"\n', ["base_url", "http://"]),
+        ('base_url = "http://me:secret@h"\n', ["base_url", "no password"]),
+        ('base_url = "http://h"\nwrite_profil = "single"\n', ["did you mean 'write_profile'?"]),
+        ('base_url = "http://h"\nwrite_profile = "epic"\n', ["write_profile", "'generic' or 'single'"]),
+        ('base_url = "http://h"\n[authentication]\ntype = "basic"\n', ["authentication.type", "'none'"]),
+        ('base_url = "http://h"\n[limits]\npage_size = 0\n', ["limits.page_size"]),
+        ('base_url = "http://h"\nname = "x"\n', ["name: remove it"]),
+    ],
+)
+def test_a_wrong_site_file_is_named_with_its_key_and_what_to_do(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = write(tmp_path / "sites" / "north.toml", text)
+
+    with pytest.raises(SettingsError) as caught:
+        settings.load(write(tmp_path / "x.toml", ""), {}).site("north")
+
+    assert all(word in str(caught.value) for word in [*words, str(path)])
+    assert "secret" not in str(caught.value)
