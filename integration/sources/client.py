@@ -1,0 +1,355 @@
+"""One FHIR server over HTTP: read, search, create, update, transaction.
+
+Only reads are repeated, after a broken connection, 429 or 503 (https://hl7.org/fhir/R4/http.html). A write leaves at
+most once: whether a lost answer hides an effect is for the caller to find out, so a write's errors tell apart
+`ServerNotReachedError` (nothing was sent), `ServerUnreachableError` (not known) and `ServerRefusedError` (an answer).
+No body is ever logged, and of an OperationOutcome only codes and expressions are kept: diagnostics may hold PHI.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from integration import settings
+from integration.errors import ServerRefusedError, ServerUnreachableError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/fhir+json"
+_CONNECT_SECONDS = 10.0
+_BUSY = frozenset((429, 503))
+_EXPRESSION_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.[]()_:-/")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """Time as an argument.
+
+    Attributes:
+        now: the current time; aware, UTC.
+        sleep: waits so many seconds.
+    """
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+
+class ServerNotReachedError(ServerUnreachableError):
+    """No connection was made, so nothing was sent: safe to repeat."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Location:
+    """Which version of which resource an answer speaks of.
+
+    Attributes:
+        resource_type: `Observation`, ...
+        resource_id: the server's logical id.
+        version: from `/_history/n`, empty if the server did not say.
+    """
+
+    resource_type: str
+    resource_id: str
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A success (2xx).
+
+    Attributes:
+        status: HTTP status.
+        body: may be empty, whatever was asked.
+        location: None if there was no Location header, or none that names a resource.
+        version: of the ETag, else of the Location; empty if neither says.
+        request_id: the X-Request-Id that was sent.
+    """
+
+    status: int
+    body: bytes
+    location: Location | None
+    version: str
+    request_id: str
+
+    def json(self) -> Any:
+        """Decode the body; None if it is empty or not JSON (an empty 201 may call itself text/html)."""
+        try:
+            return msgspec.json.decode(self.body) if self.body else None
+        except msgspec.DecodeError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retries:
+    """How often a read is repeated.
+
+    Attributes:
+        attempts: how often at most, the first included.
+        first_seconds: pause after the first failure, doubled after each one.
+        longest_seconds: no pause is longer, whatever Retry-After asks (servers were seen to ask for hours).
+    """
+
+    attempts: int = 4
+    first_seconds: float = 0.5
+    longest_seconds: float = 60.0
+
+
+class FhirClient:
+    """Ask one FHIR server, in one thread.
+
+    Args:
+        base_url: without a slash at its end.
+        timeout_seconds: without a byte from the server.
+        retries: of reads.
+        clock: for the pauses between reads, and a Retry-After that is a date.
+        new_request_id: gives the X-Request-Id of a request that the caller gave none.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_seconds: float = 30.0,
+        retries: Retries | None = None,
+        clock: Clock | None = None,
+        new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
+        self._retries = retries or Retries()
+        self._clock, self._new_request_id = clock or Clock(), new_request_id
+        self._session = requests.Session()
+        self._session.trust_env = False  # proxies and netrc passwords of the environment are nobody's choice here
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def __enter__(self) -> FhirClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, resource_type: str, resource_id: str) -> Answer:
+        """Read the current version; 404 and 410 are ServerRefusedError."""
+        return self.get(f"{self.base_url}/{resource_type}/{resource_id}")
+
+    def search(self, resource_type: str, parameters: Mapping[str, str]) -> Answer:
+        """Ask for the first page; `handling=strict`, because an ignored parameter would answer another question."""
+        return self.get(f"{self.base_url}/{resource_type}", parameters, headers={"Prefer": "handling=strict"})
+
+    def capabilities(self) -> Any:
+        """Read the server's CapabilityStatement; None if it has no JSON body."""
+        return self.get(f"{self.base_url}/metadata").json()
+
+    def get(
+        self, url: str, parameters: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask for a URL of this server, repeating what a pause may cure.
+
+        Raises:
+            ServerUnreachableError: no answer, after all attempts.
+            ServerRefusedError: an answer other than 2xx, or the URL belongs to another host.
+        """
+        self._refuse_other_origin(url)
+        for attempt in range(1, self._retries.attempts + 1):
+            try:
+                return self._send("GET", url, parameters=parameters, headers=headers or {})
+            except (ServerUnreachableError, ServerRefusedError) as error:
+                pause = self._pause_seconds(error, attempt)
+                if pause is None:
+                    raise
+                logger.info("read is repeated", extra={"action": "read_repeated", "seconds": pause})
+                self._clock.sleep(pause)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def create(self, resource_type: str, body: bytes, *, request_id: str = "", if_none_exist: str = "") -> Answer:
+        """Create a resource, once."""
+        headers = _headers(request_id, {"If-None-Exist": if_none_exist} if if_none_exist else {})
+        return self._send("POST", f"{self.base_url}/{resource_type}", body=body, headers=headers)
+
+    def update(
+        self, resource_type: str, resource_id: str, body: bytes, *, request_id: str = "", if_match: str = ""
+    ) -> Answer:
+        """Replace a resource, once; `if_match` is a bare version id."""
+        headers = _headers(request_id, {"If-Match": f'W/"{if_match}"'} if if_match else {})
+        return self._send("PUT", f"{self.base_url}/{resource_type}/{resource_id}", body=body, headers=headers)
+
+    def transaction(self, body: bytes, *, request_id: str = "") -> Answer:
+        """Send a transaction Bundle, once."""
+        return self._send("POST", self.base_url, body=body, headers=_headers(request_id, {}))
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        own = {"Accept": MEDIA_TYPE, "X-Request-Id": self._new_request_id(), **headers}
+        if body is not None:
+            own["Content-Type"] = MEDIA_TYPE
+        try:
+            response = self._session.request(
+                method, url, params=parameters, data=body, headers=own,
+                timeout=self._timeout, allow_redirects=False,
+            )  # fmt: skip
+        except requests.RequestException as error:
+            raise _translated(error, url) from error
+        return self._answer(response, url, own["X-Request-Id"])
+
+    def _answer(self, response: requests.Response, url: str, request_id: str) -> Answer:
+        if not 200 <= response.status_code < 300:
+            raise ServerRefusedError(
+                url=_without_query(url),
+                status=response.status_code,
+                problem=_issues(response.content),
+                retry_after_seconds=self._retry_after(response.headers.get("Retry-After", "")),
+            )
+        location = parse_location(response.headers.get("Location", "") or response.headers.get("Content-Location", ""))
+        version = parse_etag(response.headers.get("ETag", "")) or (location.version if location else "")
+        return Answer(
+            status=response.status_code, body=response.content, location=location, version=version,
+            request_id=request_id,
+        )  # fmt: skip
+
+    def _retry_after(self, text: str) -> float | None:
+        if text.strip().isdecimal():
+            return float(text)
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (aware - self._clock.now()).total_seconds())
+
+    def _pause_seconds(self, error: ServerUnreachableError | ServerRefusedError, attempt: int) -> float | None:
+        """Return how long to wait before the next attempt; None if there shall be none."""
+        if attempt >= self._retries.attempts:
+            return None
+        pause = self._retries.first_seconds * 2.0 ** (attempt - 1)
+        if isinstance(error, ServerRefusedError):
+            if error.status not in _BUSY:
+                return None
+            pause = pause if error.retry_after_seconds is None else error.retry_after_seconds
+        return min(pause, self._retries.longest_seconds)
+
+    def _refuse_other_origin(self, url: str) -> None:
+        if _origin(url) != _origin(self.base_url):
+            problem = "a link leads to another host and was not followed; check the site's base_url"
+            raise ServerRefusedError(url=self.base_url, status=200, problem=problem)
+
+
+def connect(site: settings.Site) -> FhirClient:
+    """Make the client of a site's server; nothing is sent yet."""
+    return FhirClient(site.base_url, timeout_seconds=site.limits.timeout_seconds)
+
+
+def parse_location(text: str) -> Location | None:
+    """Read a Location header, relative or absolute, with or without `/_history/n`.
+
+    >>> parse_location("Observation/7/_history/2")
+    Location(resource_type='Observation', resource_id='7', version='2')
+    >>> parse_location("http://h/fhir/") is None
+    True
+    """
+    parts = urlsplit(text).path.strip("/").split("/")
+    version = ""
+    if len(parts) >= 4 and parts[-2] == "_history":
+        version, parts = parts[-1], parts[:-2]
+    if len(parts) < 2 or not parts[-1] or not parts[-2][:1].isupper():
+        return None
+    return Location(resource_type=parts[-2], resource_id=parts[-1], version=version)
+
+
+def parse_etag(text: str) -> str:
+    """Return the version id in an ETag: `W/"3"`, `"3"` or a bare `3`; empty if there is none.
+
+    >>> parse_etag('W/"3"'), parse_etag("3"), parse_etag("")
+    ('3', '3', '')
+    """
+    return text.strip().removeprefix("W/").strip('"')
+
+
+def _headers(request_id: str, others: dict[str, str]) -> dict[str, str]:
+    return {"X-Request-Id": request_id, **others} if request_id else others
+
+
+def _translated(error: requests.RequestException, url: str) -> ServerUnreachableError:
+    """Say in our words what `requests` says, and whether anything may have been sent."""
+    where = _without_query(url)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+        return ServerNotReachedError(url=where, problem="the certificate does not verify")
+    if isinstance(error, requests.exceptions.ConnectTimeout) or any(
+        isinstance(cause, NewConnectionError) for cause in _causes(error)
+    ):
+        return ServerNotReachedError(url=where, problem="no connection")
+    if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
+        return ServerNotReachedError(url=where, problem="not an address")
+    if isinstance(error, requests.exceptions.Timeout):
+        return ServerUnreachableError(url=where, problem="no answer in time")
+    return ServerUnreachableError(url=where, problem="the connection broke before the answer was complete")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and everything that it wraps: `requests` keeps the cause in args, urllib3 in `reason`."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop()
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+            yield cause
+
+
+def _issues(body: bytes) -> str:
+    """Return an OperationOutcome's codes and expressions, ` | ` between issues; never a text out of it."""
+    try:
+        outcome = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "no OperationOutcome"
+    issues = outcome.get("issue") if isinstance(outcome, dict) else None
+    texts = [_issue(issue) for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
+    return " | ".join(texts[:5]) or "no OperationOutcome"
+
+
+def _issue(issue: dict[str, Any]) -> str:
+    details = issue.get("details")
+    codings = details.get("coding") if isinstance(details, dict) else None
+    codes = [coding.get("code") for coding in codings if isinstance(coding, dict)] if isinstance(codings, list) else []
+    places = issue.get("expression") or issue.get("location")
+    words = [issue.get("code"), *codes, *(places if isinstance(places, list) else [])]
+    return " ".join(word for word in words if isinstance(word, str) and _is_plain(word)) or "no code"
+
+
+def _is_plain(word: str) -> bool:
+    """Whether it can only be a code or a path: anything else might quote the resource."""
+    return 0 < len(word) <= 120 and _EXPRESSION_CHARACTERS.issuperset(word)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or default
+
+
+def _without_query(url: str) -> str:
+    """A search's parameters may hold what a log must not; ids in the path may be said."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
