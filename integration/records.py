@@ -5,7 +5,7 @@ Everything downstream (cohort, outcomes) works on these values only; no FHIR JSO
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
@@ -176,3 +176,22 @@ class Response:
     def has_outcome(self) -> bool:
         """Whether outcome resources are built for it, with a value or with the reason why there is none."""
         return self.reason not in WITHOUT_OUTCOME
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatientRows:
+    """Everything of one patient: what the cohort's functions take.
+
+    Attributes:
+        patient: who.
+        procedures: treatments and imaging, whatever their status, and treatment codes that fell short.
+        conditions: multiple sclerosis.
+        adverse_events: actual ones.
+        responses: to any questionnaire, usable or not.
+    """
+
+    patient: Patient
+    procedures: list[Procedure] = field(default_factory=list)
+    conditions: list[Condition] = field(default_factory=list)
+    adverse_events: list[AdverseEvent] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)

@@ -1,0 +1,240 @@
+"""From raw resources to records: the newest version of each, guarded, read through the views, sorted by patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from integration.intake import newest, patients, rejection
+from integration.intake.reader import Reader
+from integration.intake.rejection import RejectedError, Rejection
+from integration.mapping import Mapping
+from integration.records import Patient, PatientRows, Response
+from integration.sources.resource import RawResource, Source, Unreadable
+
+__all__ = ["Intake", "RejectedError", "Rejection", "read", "read_response"]
+
+READ_TYPES = ("Patient", "Condition", "Procedure", "AdverseEvent", "QuestionnaireResponse")
+Progress = Callable[[RawResource | Unreadable], None]
+"""Called for every resource met, twice in all: resources are looked at in two passes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """What was read.
+
+    Attributes:
+        patients: by id, merged ones aside.
+        merged: how many Patients were merged into others.
+        responses: every QuestionnaireResponse after de-duplication, usable or not.
+        rejections: what was not used, in order of reading.
+        counts: resources met, by type; older versions included.
+        superseded: how many of them were older versions.
+        not_read: how many are of a type that no view reads.
+        accepted: how many were read, by type.
+    """
+
+    patients: dict[str, PatientRows]
+    merged: int
+    responses: list[Response]
+    rejections: list[Rejection]
+    counts: Counter[str]
+    superseded: int
+    not_read: int
+    accepted: Counter[str]
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether any patient is labelled as test data."""
+        return any(rows.patient.is_synthetic for rows in self.patients.values())
+
+    @property
+    def balance(self) -> dict[str, int]:
+        """Every input resource or line, by what became of it; the parts add up to `input`."""
+        return {
+            "input": self.counts.total() + sum(1 for one in self.rejections if not one.resource),
+            "accepted": self.accepted.total(),
+            "superseded": self.superseded,
+            "not_read": self.not_read,
+            "rejected": len(self.rejections),
+        }
+
+
+def read(source: Source, mapping: Mapping, on_resource: Progress = lambda _: None) -> Intake:
+    """Read everything that a source holds.
+
+    The source is gone through twice: once for the newest version of each resource and for the patients, once for the
+    rest, so that no more than the records is ever in memory.
+    """
+    survey = _Survey(mapping)
+    for position, found in enumerate(source):
+        on_resource(found)
+        survey.see(found, position)
+    collected = _Collection(mapping, survey)
+    for position, found in enumerate(source):
+        on_resource(found)
+        if isinstance(found, RawResource):
+            collected.take(found, position)
+    return collected.intake()
+
+
+def read_response(mapping: Mapping, body: bytes, has_patient: Callable[[str], bool]) -> Response | Rejection:
+    """Read and score one QuestionnaireResponse by itself.
+
+    Args:
+        mapping: the study.
+        body: the resource as JSON.
+        has_patient: whether a Patient of this id is known.
+    """
+    raw = RawResource("", 1, "", body)
+    reference = ""
+    try:
+        header = newest.header(body)
+        reference = _reference(header)
+        if header.resource_type != "QuestionnaireResponse":
+            raise RejectedError("resourceType", "not a QuestionnaireResponse")
+        reader = Reader(mapping, lambda subject: subject if has_patient(subject) else None)
+        reader.guard(body)
+        response, problem = reader.response(body)
+    except RejectedError as error:
+        return rejection.of(raw, reference, error)
+    return rejection.of(raw, reference, problem) if problem else response
+
+
+class _Survey:
+    """The first pass: versions and patients."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._reader = Reader(mapping, lambda _: None)
+        self.newest = newest.Newest()
+        self.counts: Counter[str] = Counter()
+        self.not_read = 0
+        self.rejections: dict[int, Rejection] = {}
+        self._patients: dict[int, tuple[RawResource, tuple[Patient, frozenset[str]] | RejectedError]] = {}
+
+    def see(self, found: RawResource | Unreadable, position: int) -> None:
+        """Take notice of one resource."""
+        if isinstance(found, Unreadable):
+            self.rejections[position] = rejection.of_unreadable(found)
+            return
+        try:
+            header = newest.header(found.body)
+        except RejectedError as error:
+            self.rejections[position] = rejection.of(found, "", error)
+            return
+        self.counts[header.resource_type] += 1
+        if header.resource_type not in READ_TYPES:
+            self.not_read += 1
+        elif not isinstance(header.id, str) or not header.id:
+            reference = f"{header.resource_type}/"
+            self.rejections[position] = rejection.of(found, reference, RejectedError("id", "no id"))
+        else:
+            self.newest.see((header.resource_type, header.id), header, position)
+            if header.resource_type == "Patient":
+                self._patients[position] = (
+                    RawResource(found.file, found.line, found.within, b""),
+                    self._patient(found),
+                )
+
+    def directory(self) -> tuple[patients.Directory, int]:
+        """Return the patients of the data and how many Patients were accepted; rejects those that cannot be used."""
+        found: dict[str, tuple[Patient, frozenset[str]]] = {}
+        places: dict[str, tuple[int, RawResource]] = {}
+        for position, patient_id, raw, read_patient in self._newest_patients():
+            places[patient_id] = position, raw
+            if isinstance(read_patient, RejectedError):
+                self.rejections[position] = rejection.of(raw, f"Patient/{patient_id}", read_patient)
+            else:
+                found[patient_id] = read_patient
+        directory, rejected = patients.resolve(found)
+        for patient_id, error in rejected.items():
+            position, raw = places[patient_id]
+            self.rejections[position] = rejection.of(raw, f"Patient/{patient_id}", error)
+        return directory, len(found) - len(rejected)
+
+    def _newest_patients(
+        self,
+    ) -> Iterator[tuple[int, str, RawResource, tuple[Patient, frozenset[str]] | RejectedError]]:
+        for patient_id, position in self.newest.positions_of("Patient"):
+            raw, read_patient = self._patients[position]
+            yield position, patient_id, raw, read_patient
+
+    def _patient(self, raw: RawResource) -> tuple[Patient, frozenset[str]] | RejectedError:
+        try:
+            self._reader.guard(raw.body)
+            return self._reader.patient(raw.body)
+        except RejectedError as error:
+            return error
+
+
+class _Collection:
+    """The second pass: the records of everything but patients."""
+
+    def __init__(self, mapping: Mapping, survey: _Survey) -> None:
+        self._survey = survey
+        directory, accepted_patients = survey.directory()
+        self._rows = {one.patient_id: PatientRows(patient=one) for one in directory.patients.values()}
+        self._merged = len(directory.merged)
+        self._reader = Reader(mapping, directory.find)
+        self._responses: list[Response] = []
+        self._accepted: Counter[str] = Counter(Patient=accepted_patients)
+        self._rejections = survey.rejections
+
+    def take(self, raw: RawResource, position: int) -> None:
+        """Read one resource, unless it is a Patient, an older version, or was rejected before."""
+        if position in self._rejections:
+            return
+        header = newest.header(raw.body)
+        kind = header.resource_type
+        if kind not in READ_TYPES or kind == "Patient" or not self._survey.newest.counts((kind, header.id), position):
+            return
+        try:
+            self._reader.guard(raw.body)
+            self._read(kind, raw)
+        except RejectedError as error:
+            self._rejections[position] = rejection.of(raw, _reference(header), error)
+            if kind == "QuestionnaireResponse" and not self._has_row(header.id):
+                self._responses.append(Response(response_id=header.id, reason="rejected"))
+        else:
+            self._accepted[kind] += 1
+
+    def intake(self) -> Intake:
+        """Return everything that was collected."""
+        return Intake(
+            patients=self._rows,
+            merged=self._merged,
+            responses=self._responses,
+            rejections=[self._rejections[position] for position in sorted(self._rejections)],
+            counts=self._survey.counts,
+            superseded=self._survey.newest.superseded,
+            not_read=self._survey.not_read,
+            accepted=self._accepted,
+        )
+
+    def _read(self, kind: str, raw: RawResource) -> None:
+        if kind == "QuestionnaireResponse":
+            self._take_response(raw)
+        elif kind == "Condition":
+            if condition := self._reader.condition(raw.body):
+                self._rows[condition.patient_id].conditions.append(condition)
+        elif kind == "Procedure":
+            if procedure := self._reader.procedure(raw.body):
+                self._rows[procedure.patient_id].procedures.append(procedure)
+        elif event := self._reader.adverse_event(raw.body):
+            self._rows[event.patient_id].adverse_events.append(event)
+
+    def _take_response(self, raw: RawResource) -> None:
+        response, problem = self._reader.response(raw.body)
+        self._responses.append(response)
+        if response.patient_id:
+            self._rows[response.patient_id].responses.append(response)
+        if problem:
+            raise problem
+
+    def _has_row(self, response_id: str) -> bool:
+        return bool(self._responses) and self._responses[-1].response_id == response_id
+
+
+def _reference(header: newest.Header) -> str:
+    return f"{header.resource_type}/{header.id if isinstance(header.id, str) else ''}"

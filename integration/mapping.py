@@ -1,0 +1,226 @@
+"""One study's mapping: a folder of standard files, read and checked.
+
+study.toml          what counts, the visits, the flow, the analysis
+evidence.toml       the published figures and the later evidence that every report shows
+views/*.json        ViewDefinitions (SQL on FHIR), from resources to rows
+valuesets/*.json    FHIR ValueSets, which codes count
+conceptmaps/*.json  FHIR ConceptMaps, a site's codes to the study's
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from integration import study as study_model
+from integration import terminology
+from integration.errors import ConfigurationError, MappingError, ViewError
+from integration.views import CompiledView, compile_view
+
+DEFAULT: Final = "msis29_venoplasty"
+
+REQUIRED_VIEWS: Final[MappingOf[str, tuple[str, tuple[str, ...]]]] = {
+    "patient": ("Patient", ("id", "gender", "birth_date", "replaced_by", "is_synthetic")),
+    "condition": (
+        "Condition",
+        ("id", "patient", "verification_status", "onset_date_time", "onset_period_start", "recorded_date",
+         "code_system", "code"),
+    ),
+    "procedure": (
+        "Procedure",
+        ("id", "patient", "status", "performed_date_time", "performed_period_start", "code_system", "code"),
+    ),
+    "procedure_body_site": ("Procedure", ("id", "body_site", "text", "code_system", "code")),
+    "adverse_event": (
+        "AdverseEvent",
+        ("id", "patient", "actuality", "date", "detected", "recorded_date", "seriousness_system", "seriousness",
+         "severity", "outcome", "suspects", "code_system", "code"),
+    ),
+    "response": (
+        "QuestionnaireResponse",
+        ("id", "patient", "status", "questionnaire", "authored", "version_id", "encounter", "has_source",
+         "source_patient", "author_patient", "is_synthetic"),
+    ),
+    "response_answer": (
+        "QuestionnaireResponse",
+        ("id", "link_id", "has_value", "value_integer", "value_decimal", "value_string", "value_system",
+         "value_code", "item_weight", "ordinal_value"),
+    ),
+}  # fmt: skip
+"""View name to the resource type it reads and the columns it must have, in this order."""
+
+REQUIRED_VALUE_SETS: Final = (
+    "multiple-sclerosis", "ms-rrms", "ms-spms", "ms-ppms", "venoplasty", "venous-stent",
+    "venoplasty-of-a-named-vein", "venous-stent-of-a-named-vein", "imaging", "serious-adverse-event",
+)  # fmt: skip
+REQUIRED_CONCEPT_MAPS: Final = ("vein", "laterality", "procedure-vein", "procedure-laterality", "answer")
+
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapping:
+    """A mapping that was read and checked.
+
+    Attributes:
+        folder: where it was read from.
+        study: study.toml.
+        evidence: evidence.toml as read; the report knows its shape.
+        views: compiled, by name.
+        value_sets: by file name without its ending.
+        concept_maps: likewise.
+    """
+
+    folder: Path
+    study: study_model.StudyFile
+    evidence: MappingOf[str, Any]
+    views: MappingOf[str, CompiledView]
+    value_sets: MappingOf[str, terminology.ValueSet]
+    concept_maps: MappingOf[str, terminology.ConceptMap]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.study.name
+
+    @property
+    def version(self) -> str:
+        """The mapping's version; it is raised with every change that can alter a number."""
+        return self.study.study.version
+
+
+def load(name_or_folder: str | Path = DEFAULT) -> Mapping:
+    """Read a mapping, from a folder or, by name, from those inside the package.
+
+    Raises:
+        MappingError: the first fault; `faults` lists them all.
+    """
+    reader = _Reader(_folder(name_or_folder))
+    mapping = reader.read()
+    if reader.faults or mapping is None:
+        raise reader.faults[0]
+    return mapping
+
+
+def faults(name_or_folder: str | Path = DEFAULT) -> list[ConfigurationError]:
+    """Return every fault of a mapping, each with file and path; empty if there is none."""
+    reader = _Reader(_folder(name_or_folder))
+    reader.read()
+    return reader.faults
+
+
+def _folder(name_or_folder: str | Path) -> Path:
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return folder
+    packaged = Path(str(resources.files("mappings")))
+    if (packaged / str(name_or_folder) / "study.toml").is_file():
+        return packaged / str(name_or_folder)
+    names = ", ".join(sorted(path.parent.name for path in packaged.glob("*/study.toml")))
+    problem = f"is neither a folder nor a mapping of the package ({names}); give one of them to --mapping"
+    raise MappingError(file=str(name_or_folder), path="", problem=problem)
+
+
+class _Reader:
+    """Reads the files of one folder and keeps every fault that it meets."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.faults: list[ConfigurationError] = []
+
+    def read(self) -> Mapping | None:
+        study = self._try(lambda: study_model.read_study(self._toml("study.toml"), "study.toml"))
+        evidence = self._try(lambda: self._toml("evidence.toml"))
+        views = self._views(study.study.fhir_version) if study else {}
+        value_sets = self._each("valuesets", REQUIRED_VALUE_SETS, terminology.read_value_set)
+        concept_maps = self._each("conceptmaps", REQUIRED_CONCEPT_MAPS, terminology.read_concept_map)
+        if study is None or evidence is None:
+            return None
+        return Mapping(
+            folder=self._folder, study=study, evidence=evidence,
+            views=views, value_sets=value_sets, concept_maps=concept_maps,
+        )  # fmt: skip
+
+    def _try(self, read: Callable[[], _Read]) -> _Read | None:
+        try:
+            return read()
+        except ConfigurationError as error:
+            self.faults.append(error)
+            return None
+
+    def _views(self, fhir_version: str) -> dict[str, CompiledView]:
+        def compiled(definition: dict[str, Any], file: str) -> CompiledView:
+            return _compiled(definition, file, fhir_version)
+
+        return self._each("views", tuple(REQUIRED_VIEWS), compiled)
+
+    def _each(
+        self, subfolder: str, required: tuple[str, ...], read: Callable[[dict[str, Any], str], _Read]
+    ) -> dict[str, _Read]:
+        """Read every JSON file of a subfolder; a required one that is missing is a fault."""
+        found: dict[str, _Read] = {}
+        for path in sorted((self._folder / subfolder).glob("*.json")):
+            file = f"{subfolder}/{path.name}"
+            value = self._try(lambda file=file: read(self._json(file), file))  # type: ignore[misc]  # bound per turn
+            if value is not None:
+                found[path.stem] = value
+        read_or_faulty = {path.stem for path in (self._folder / subfolder).glob("*.json")}
+        for name in required:
+            if name not in read_or_faulty:
+                problem = "is missing; copy it from the default mapping and change it"
+                self.faults.append(MappingError(file=f"{subfolder}/{name}.json", path="", problem=problem))
+        return found
+
+    def _toml(self, file: str) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self._text(file))
+        except tomllib.TOMLDecodeError as error:
+            raise MappingError(file=file, path="", problem=f"is not TOML: {error}") from error
+
+    def _json(self, file: str) -> dict[str, Any]:
+        try:
+            value = msgspec.json.decode(self._text(file))
+        except msgspec.DecodeError as error:
+            raise MappingError(file=file, path="", problem=f"is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise MappingError(file=file, path="", problem="must hold one JSON object")
+        return value
+
+    def _text(self, file: str) -> str:
+        try:
+            return (self._folder / file).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            problem = f"is missing in {self._folder}; copy it from the default mapping and change it"
+            raise MappingError(file=file, path="", problem=problem) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise MappingError(file=file, path="", problem=f"cannot be read: {error}") from error
+
+
+def _compiled(definition: dict[str, Any], file: str, fhir_version: str) -> CompiledView:
+    """Compile a view, and hold it to what the study reads from it."""
+    try:
+        view = compile_view(definition, fhir_version=fhir_version)
+    except ViewError as error:
+        raise MappingError(file=file, path=error.path, problem=error.problem) from error
+    for fault in _view_faults(view, Path(file).stem):
+        raise MappingError(file=file, path="", problem=fault)
+    return view
+
+
+def _view_faults(view: CompiledView, name: str) -> Iterator[str]:
+    for warning in view.warnings:
+        yield str(warning)
+    if name not in REQUIRED_VIEWS:
+        return
+    resource, columns = REQUIRED_VIEWS[name]
+    if view.resource != resource:
+        yield f"resource is {view.resource}; the study reads {resource} with this view"
+    if tuple(view.columns) != columns:
+        yield f"its columns must be {', '.join(columns)}, in this order"
