@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -12,7 +12,7 @@ from integration.msis29 import MissingItemRule, Version
 
 Criterion = Literal["venoplasty", "multiple_sclerosis", "baseline", "imaging_before"]
 PhysicalResponder = Literal["any_decrease", "6", "7", "7.5", "8", "10", "reliable"]
-BASELINE = "baseline"
+BASELINE: Final = "baseline"
 
 
 class _Table(BaseModel):
