@@ -1,0 +1,281 @@
+"""Staged resources: what a site's server or an engine gave us, newest version only, as the bytes that came.
+
+One SQLite file in WAL mode with full sync: what `store` returned from is on the disk. A store removes nothing; what
+was deleted at its source stays here until the sync issue brings deletions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from integration.errors import InputError
+
+SCHEMA_VERSION = 1
+_BATCH = 500
+
+_metadata = sa.MetaData()
+_resources = sa.Table(
+    "resource",
+    _metadata,
+    sa.Column("site", sa.String, primary_key=True),
+    sa.Column("type", sa.String, primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("version_id", sa.String, nullable=False),
+    sa.Column("last_updated", sa.String, nullable=False),
+    sa.Column("content_hash", sa.LargeBinary, nullable=False),
+    sa.Column("received", sa.String, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+
+class _Meta(msgspec.Struct):
+    versionId: str = ""  # noqa: N815 - FHIR's spelling
+    lastUpdated: str = ""  # noqa: N815 - FHIR's spelling
+
+
+class _Head(msgspec.Struct):
+    resourceType: str  # noqa: N815 - FHIR's spelling
+    id: str
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreCounts:
+    """What a store did.
+
+    Attributes:
+        new: resources not held before.
+        changed: resources held in an older version or with other content.
+        unchanged: resources held already, or held in a newer version.
+        unusable: without type or id, or not JSON; nothing is kept of them.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    unusable: int = 0
+
+    def __add__(self, other: StoreCounts) -> StoreCounts:
+        return StoreCounts(
+            new=self.new + other.new,
+            changed=self.changed + other.changed,
+            unchanged=self.unchanged + other.unchanged,
+            unusable=self.unusable + other.unusable,
+        )
+
+
+class Warehouse:
+    """The staged resources of all sites. One object serves several threads."""
+
+    def __init__(self, engine: sa.Engine, now: Callable[[], datetime]) -> None:
+        self._engine, self._now = engine, now
+        self._reading = engine.execution_options(is_read=True)
+
+    @classmethod
+    def open(cls, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Warehouse:
+        """Open or make the file.
+
+        Raises:
+            InputError: it cannot be opened, is no database, or was written by a newer version.
+        """
+        return cls(open_sqlite(path, _metadata, SCHEMA_VERSION), now)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def store(self, site: str, resources: Iterable[bytes]) -> StoreCounts:
+        """Keep the newest version of each resource.
+
+        Newest is the highest `meta.versionId` if both are numbers, else the latest `meta.lastUpdated`, else the one
+        that comes last. Each batch is one transaction, so an interrupted store leaves whole resources only, and
+        storing again goes on from there.
+        """
+        counts = StoreCounts()
+        for batch in _batches(resources, _BATCH):
+            counts += self._store_batch(site, batch)
+        return counts
+
+    def resources(self, site: str, resource_type: str = "") -> Iterator[bytes]:
+        """Yield the resources as they came, by type and id; only one type if it is named."""
+        query = sa.select(_resources.c.body).where(_resources.c.site == site)
+        if resource_type:
+            query = query.where(_resources.c.type == resource_type)
+        with self._reading.connect() as connection:
+            rows = connection.execution_options(yield_per=_BATCH).execute(
+                query.order_by(_resources.c.type, _resources.c.id)
+            )
+            for row in rows:
+                yield row.body
+
+    def read(self, site: str, resource_type: str, resource_id: str) -> bytes | None:
+        """Return one resource as it came, None if it is not held."""
+        with self._reading.connect() as connection:
+            return connection.scalar(sa.select(_resources.c.body).where(*_is(site, resource_type, resource_id)))
+
+    def has(self, site: str, resource_type: str, resource_id: str) -> bool:
+        """Whether the resource is held."""
+        query = sa.select(sa.literal(1)).where(*_is(site, resource_type, resource_id))
+        with self._reading.connect() as connection:
+            return connection.scalar(query) is not None
+
+    def counts(self, site: str) -> dict[str, int]:
+        """Return how many resources of each type are held, by type."""
+        query = sa.select(_resources.c.type, sa.func.count()).where(_resources.c.site == site)
+        with self._reading.connect() as connection:
+            rows = connection.execute(query.group_by(_resources.c.type).order_by(_resources.c.type))
+            return {row[0]: row[1] for row in rows}
+
+    def _store_batch(self, site: str, bodies: list[bytes]) -> StoreCounts:
+        heads = [(_head(body), body) for body in bodies]
+        usable = [(head, body) for head, body in heads if head is not None]
+        counts = StoreCounts(unusable=len(heads) - len(usable))
+        with self._engine.begin() as connection:
+            held = _held(connection, site, [head for head, _ in usable])
+            rows: dict[tuple[str, str], dict[str, Any]] = {}
+            for head, body in usable:
+                key = (head.resourceType, head.id)
+                row = _row(site, head, body, self._now())
+                counts += _counted(row, held.get(key))
+                if _is_newer(row, held.get(key)):
+                    held[key] = rows[key] = row
+            _upsert(connection, list(rows.values()))
+        return counts
+
+
+def open_sqlite(path: Path, metadata: sa.MetaData, schema_version: int) -> sa.Engine:
+    """Open or make a SQLite file in WAL mode with full sync, and see that its schema is ours.
+
+    Write transactions begin with BEGIN IMMEDIATE (`engine.begin()`), so two writers wait for each other instead of
+    failing half-way; a read (`engine.execution_options(is_read=True).connect()`) sees one state and blocks nobody.
+
+    Raises:
+        InputError: it cannot be opened, is no database, or was written by a newer version.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        engine = _engine(path)
+        with engine.begin() as connection:
+            found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if found > schema_version:
+                problem = f"written by a newer version (schema {found}, this is {schema_version}); update the software"
+                raise InputError(path=str(path), problem=problem)
+            metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {schema_version:d}")
+    except (OSError, sqlite3.Error, sa.exc.DBAPIError) as error:
+        raise InputError(
+            path=str(path), problem="cannot be opened as a database; see that it may be written"
+        ) from error
+    return engine
+
+
+def _engine(path: Path) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite+pysqlite:///{path}", connect_args={"timeout": 30.0, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late to see one state
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        is_read = connection.get_execution_options().get("is_read", False)
+        connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _batches(resources: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    waiting = iter(resources)
+    while batch := list(itertools.islice(waiting, size)):
+        yield batch
+
+
+def _head(body: bytes) -> _Head | None:
+    try:
+        head = msgspec.json.decode(body, type=_Head)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return head if head.resourceType and head.id else None
+
+
+def _is(site: str, resource_type: str, resource_id: str) -> list[sa.ColumnElement[bool]]:
+    return [_resources.c.site == site, _resources.c.type == resource_type, _resources.c.id == resource_id]
+
+
+def _row(site: str, head: _Head, body: bytes, received: datetime) -> dict[str, Any]:
+    return {
+        "site": site,
+        "type": head.resourceType,
+        "id": head.id,
+        "version_id": head.meta.versionId,
+        "last_updated": head.meta.lastUpdated,
+        "content_hash": hashlib.sha256(body).digest(),
+        "received": received.isoformat(timespec="milliseconds"),
+        "body": body,
+    }
+
+
+def _held(connection: sa.Connection, site: str, heads: list[_Head]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what is held of these resources, without the bodies."""
+    columns = [column for column in _resources.c if column.name not in ("body", "received")]
+    held: dict[tuple[str, str], dict[str, Any]] = {}
+    for resource_type in {head.resourceType for head in heads}:
+        ids = [head.id for head in heads if head.resourceType == resource_type]
+        query = sa.select(*columns).where(
+            _resources.c.site == site, _resources.c.type == resource_type, _resources.c.id.in_(ids)
+        )
+        held.update({(row["type"], row["id"]): dict(row) for row in connection.execute(query).mappings()})
+    return held
+
+
+def _counted(row: dict[str, Any], held: dict[str, Any] | None) -> StoreCounts:
+    if held is None:
+        return StoreCounts(new=1)
+    return StoreCounts(changed=1) if _is_newer(row, held) else StoreCounts(unchanged=1)
+
+
+def _is_newer(row: dict[str, Any], held: dict[str, Any] | None) -> bool:
+    if held is None:
+        return True
+    if row["content_hash"] == held["content_hash"]:
+        return False
+    if row["version_id"].isdecimal() and held["version_id"].isdecimal() and row["version_id"] != held["version_id"]:
+        return int(row["version_id"]) > int(held["version_id"])
+    ours, theirs = _instant(row["last_updated"]), _instant(held["last_updated"])
+    return ours >= theirs if ours and theirs else True
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _upsert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    statement = insert(_resources)
+    keys = [_resources.c.site, _resources.c.type, _resources.c.id]
+    new_values = {column.name: column for column in statement.excluded if column.name not in ("site", "type", "id")}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new_values), rows)

@@ -1,0 +1,159 @@
+import itertools
+import json
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.errors import InputError
+from integration.warehouse import StoreCounts, Warehouse
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    with Warehouse.open(tmp_path / "state" / "warehouse.sqlite") as opened:
+        yield opened
+
+
+def body(resource_type: str, resource_id: str, **elements: Any) -> bytes:
+    return json.dumps({"resourceType": resource_type, "id": resource_id, **elements}).encode()
+
+
+def patient(version: str | None = None, updated: str | None = None, **elements: Any) -> bytes:
+    meta = {key: value for key, value in (("versionId", version), ("lastUpdated", updated)) if value}
+    return body("Patient", "p", **({"meta": meta} if meta else {}), **elements)
+
+
+def test_resources_come_back_as_they_came_by_type_and_id(warehouse: Warehouse) -> None:
+    given = [body("Patient", "b"), b'{ "resourceType":"Patient",\n"id":"a", "x": 1.50 }', body("Condition", "z")]
+
+    counts = warehouse.store("north", given)
+
+    assert counts == StoreCounts(new=3)
+    assert list(warehouse.resources("north")) == [given[2], given[1], given[0]]
+    assert list(warehouse.resources("north", "Patient")) == [given[1], given[0]]
+    assert warehouse.counts("north") == {"Condition": 1, "Patient": 2}
+
+
+def test_a_site_sees_only_its_own_resources(warehouse: Warehouse) -> None:
+    warehouse.store("north", [body("Patient", "a")])
+
+    assert warehouse.has("north", "Patient", "a")
+    assert warehouse.read("north", "Patient", "a") == body("Patient", "a")
+    assert not warehouse.has("south", "Patient", "a")
+    assert warehouse.read("south", "Patient", "a") is None
+    assert list(warehouse.resources("south")) == []
+
+
+def test_storing_the_same_again_changes_nothing(warehouse: Warehouse) -> None:
+    warehouse.store("north", [patient("1")])
+
+    assert warehouse.store("north", [patient("1")]) == StoreCounts(unchanged=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (patient("9", n=1), patient("10", n=2), 2),
+        (patient("10", n=1), patient("9", n=2), 1),
+        (patient("9", "2026-01-02T00:00:00Z", n=1), patient("10", "2026-01-01T00:00:00Z", n=2), 2),
+        (patient("b", "2026-01-02T00:00:00Z", n=1), patient("a", "2026-01-01T00:00:00Z", n=2), 1),
+        (patient(None, "2026-01-01T10:00:00+02:00", n=1), patient(None, "2026-01-01T09:00:00Z", n=2), 2),
+        (patient("b", n=1), patient("a", n=2), 2),
+        (patient(n=1), patient(n=2), 2),
+        (patient("2", n=1), patient("2", n=2), 2),
+    ],
+    ids=["number", "older number", "number over date", "date", "date with offset", "no date", "nothing", "same number"],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_newest_version_is_kept(
+    warehouse: Warehouse, first: bytes, second: bytes, kept: int, at_once: bool
+) -> None:
+    for batch in [[first, second]] if at_once else [[first], [second]]:
+        warehouse.store("north", batch)
+
+    assert [json.loads(found)["n"] for found in warehouse.resources("north")] == [kept]
+
+
+@pytest.mark.parametrize("broken", [b"", b"{", b"[]", b'{"resourceType": "Patient"}', b'{"id": "a"}', b"\xff"])
+def test_what_has_no_type_or_id_is_counted_and_not_kept(warehouse: Warehouse, broken: bytes) -> None:
+    assert warehouse.store("north", [broken, body("Patient", "a")]) == StoreCounts(new=1, unusable=1)
+    assert warehouse.counts("north") == {"Patient": 1}
+
+
+def test_a_killed_store_leaves_whole_resources_and_can_be_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "w.sqlite"
+    script = """
+        import json, os, signal, sys
+        from pathlib import Path
+        from integration.warehouse import Warehouse
+
+        def bodies():
+            for number in range(2000):
+                if number == 1200:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                yield json.dumps({"resourceType": "Patient", "id": f"{number:04}"}).encode()
+
+        Warehouse.open(Path(sys.argv[1])).store("north", bodies())
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(path)], cwd=ROOT, check=False)
+
+    with Warehouse.open(path) as warehouse:
+        assert killed.returncode == -9
+        assert warehouse.counts("north") == {"Patient": 1000}
+        again = warehouse.store("north", [body("Patient", f"{number:04}") for number in range(2000)])
+        assert again == StoreCounts(new=1000, unchanged=1000)
+
+
+def test_storing_and_reading_hold_a_batch_at_a_time(warehouse: Warehouse) -> None:
+    filler = "x" * 10_000
+    tracemalloc.start()
+
+    warehouse.store("north", (body("Patient", f"{number:05}", text=filler) for number in range(4000)))
+    total = sum(len(found) for found in warehouse.resources("north"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert total > 40_000_000
+    assert peak < 20_000_000
+
+
+def test_a_reader_does_not_stop_a_writer(warehouse: Warehouse) -> None:
+    warehouse.store("north", [body("Patient", f"{number:04}") for number in range(1200)])
+
+    reader = warehouse.resources("north")
+    first = list(itertools.islice(reader, 600))
+    warehouse.store("north", [body("Patient", "9999")])
+
+    assert len(first) + len(list(reader)) == 1200
+    assert warehouse.counts("north") == {"Patient": 1201}
+
+
+def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "w.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with pytest.raises(InputError, match="newer version"):
+        Warehouse.open(tmp_path / "w.sqlite")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.sqlite").write_bytes(b"not a database" * 100)
+
+    with pytest.raises(InputError, match="cannot be opened as a database"):
+        Warehouse.open(tmp_path / "w.sqlite")
+
+
+def test_the_file_is_written_ahead_and_synced_in_full(tmp_path: Path) -> None:
+    with Warehouse.open(tmp_path / "w.sqlite") as warehouse, warehouse._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
