@@ -144,7 +144,8 @@ class Response:
         patient_id: after merging; empty if there is no subject.
         status: as written.
         version_id: `meta.versionId`, empty if absent.
-        moment: `authored`; None where it is missing or partial (then `reason` is `partial date`).
+        authored: as written, empty if absent.
+        moment: `authored` read; None where it is missing or partial (then `reason` is `partial date`).
         instrument_version: `1` or `2`; empty if the questionnaire is not the MSIS-29.
         questionnaire: the canonical as written.
         encounter_id: logical id of the Encounter, empty if there is none.
@@ -158,6 +159,7 @@ class Response:
     patient_id: str = ""
     status: str = ""
     version_id: str = ""
+    authored: str = ""
     moment: Moment | None = None
     instrument_version: msis29.Version | Literal[""] = ""
     questionnaire: str = ""

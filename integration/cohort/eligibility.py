@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from integration.cohort import ms, visits
@@ -54,9 +53,9 @@ def first_failure(candidate: Candidate, study: StudyFile) -> Failure | None:
 
 def has_imaging_before(rows: PatientRows, index: Session, days_before: int) -> bool:
     """Return whether completed imaging lies in the days up to the index date, both ends in."""
-    first = index.day - timedelta(days=days_before)
     return any(
-        one.is_imaging and one.status == "completed" and first <= one.moment.day <= index.day for one in rows.procedures
+        one.is_imaging and one.status == "completed" and 0 <= (index.day - one.moment.day).days <= days_before
+        for one in rows.procedures
     )
 
 

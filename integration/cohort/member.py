@@ -11,7 +11,8 @@ from integration import msis29
 from integration.cohort import ms, visits
 from integration.cohort.eligibility import Candidate, has_imaging_before
 from integration.cohort.events import CountedEvent
-from integration.records import Response
+from integration.cohort.sessions import Session
+from integration.records import Patient, PatientRows, Response
 from integration.study import BASELINE, StudyFile
 
 Cell = str | int | float | bool | None
@@ -41,6 +42,13 @@ def row(candidate: Candidate, events: Sequence[CountedEvent], study: StudyFile) 
         "stent_sessions": sum(one.has_stent for one in candidate.sessions),
         "last_contact_days": _last_contact_days(candidate),
     }
+
+
+def columns(study: StudyFile) -> list[str]:
+    """Return the names of the columns, in order: those of a row that nobody has."""
+    nobody = Patient(patient_id="", sex="", birth_date="", is_synthetic=False)
+    never = Session(day=date.min, start=None, procedure_ids=(), sites=frozenset(), has_stent=False)
+    return list(row(Candidate(rows=PatientRows(patient=nobody), sessions=[never], chosen={}), (), study))
 
 
 def age(birth_date: str, on: date) -> int | None:

@@ -29,7 +29,7 @@ class Intake:
         merged: how many Patients were merged into others.
         responses: every QuestionnaireResponse after de-duplication, usable or not.
         rejections: what was not used, in order of reading.
-        counts: resources met, by type; older versions included.
+        counts_by_file: resources met, by file and type; older versions included.
         superseded: how many of them were older versions.
         not_read: how many are of a type that no view reads.
         accepted: how many were read, by type.
@@ -39,10 +39,15 @@ class Intake:
     merged: int
     responses: list[Response]
     rejections: list[Rejection]
-    counts: Counter[str]
+    counts_by_file: dict[str, Counter[str]]
     superseded: int
     not_read: int
     accepted: Counter[str]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Resources met, by type; older versions included."""
+        return sum(self.counts_by_file.values(), Counter())
 
     @property
     def is_synthetic(self) -> bool:
@@ -108,7 +113,7 @@ class _Survey:
     def __init__(self, mapping: Mapping) -> None:
         self._reader = Reader(mapping, lambda _: None)
         self.newest = newest.Newest()
-        self.counts: Counter[str] = Counter()
+        self.counts_by_file: dict[str, Counter[str]] = {}
         self.not_read = 0
         self.rejections: dict[int, Rejection] = {}
         self._patients: dict[int, tuple[RawResource, tuple[Patient, frozenset[str]] | RejectedError]] = {}
@@ -123,7 +128,7 @@ class _Survey:
         except RejectedError as error:
             self.rejections[position] = rejection.of(found, "", error)
             return
-        self.counts[header.resource_type] += 1
+        self.counts_by_file.setdefault(found.file, Counter())[header.resource_type] += 1
         if header.resource_type not in READ_TYPES:
             self.not_read += 1
         elif not isinstance(header.id, str) or not header.id:
@@ -206,7 +211,7 @@ class _Collection:
             merged=self._merged,
             responses=self._responses,
             rejections=[self._rejections[position] for position in sorted(self._rejections)],
-            counts=self._survey.counts,
+            counts_by_file=self._survey.counts_by_file,
             superseded=self._survey.newest.superseded,
             not_read=self._survey.not_read,
             accepted=self._accepted,

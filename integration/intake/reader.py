@@ -132,6 +132,7 @@ class Reader:
             patient_id=patient_id,
             status=status or "",
             version_id=version_id or "",
+            authored=authored or "",
             moment=when,
             instrument_version=version,
             questionnaire=questionnaire or "",

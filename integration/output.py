@@ -1,0 +1,85 @@
+"""Write results: a folder that appears whole or not at all, and CSV as the contract has it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from integration.errors import InputError
+
+MARK: Final = "run.json"
+"""A folder that holds this file is an earlier run's and may be replaced."""
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+_AS_TEXT: Final = {True: "true", False: "false"}
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Give a new folder to write into; it takes the place of `folder` when the block ends without an error.
+
+    An earlier run's folder is replaced in one step. Anything else that is there is left alone.
+
+    Raises:
+        InputError: `folder` is a file, or holds something that no run wrote, or its parent cannot be written.
+    """
+    refuse_foreign(folder)
+    new = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new.mkdir()
+    except OSError as error:
+        raise InputError(
+            path=str(folder), problem=f"cannot be written: {error.strerror}; name another --out"
+        ) from error
+    try:
+        yield new
+        _take_place(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise InputError if a run must not replace what is there."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(path=str(folder), problem="is a file; name a folder with --out")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise InputError(path=str(folder), problem=f"holds files but no {MARK}, so no run wrote it; name another --out")
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table: UTF-8, header, true/false, empty for missing, numbers unrounded."""
+    text = frame.copy(deep=False)
+    for name in text.columns:
+        if text[name].dtype in (object, bool):
+            text[name] = text[name].map(lambda cell: _AS_TEXT[bool(cell)] if isinstance(cell, bool) else cell)
+    text.to_csv(path, index=False, lineterminator="\n")
+
+
+def _take_place(new: Path, folder: Path) -> None:
+    if folder.exists():
+        _exchange(new, folder)
+    else:
+        new.rename(folder)
+
+
+def _exchange(new: Path, folder: Path) -> None:
+    """Swap two folders in one step where the system can (Linux), else in two renames."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    renameat2 = getattr(libc, "renameat2", None)
+    if renameat2 is not None and not renameat2(
+        _AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(folder), _RENAME_EXCHANGE
+    ):
+        return
+    old = new.with_name(f"{new.name}.old")
+    folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old)

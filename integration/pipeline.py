@@ -1,0 +1,270 @@
+"""The sequence of a run: resources in, tables, outcome resources and report out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from integration import cohort, intake, outcomes, output, report, statistics, tables
+from integration.cohort import Assessment
+from integration.intake import Intake
+from integration.mapping import Mapping
+from integration.report import choices
+from integration.report.inputs import InputFile, Provenance, ReportInputs, evidence_entries, published_entries
+from integration.sources import files as file_source
+from integration.sources.resource import RawResource, Source, Unreadable
+
+DISTRIBUTION: Final = "outcome-bridge"
+SITE_OF_FILES: Final = "files"
+"""Stands for the site in the identity of outcomes that were computed from files of no configured site."""
+
+
+class Progress:
+    """Is told how a run gets on; this one does nothing, a command line shows a bar."""
+
+    def step(self, name: str) -> None:
+        """Note that a step begins."""
+
+    def resource(self, found: RawResource | Unreadable) -> None:
+        """Note that one resource was met; each is met twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to run.
+
+    Attributes:
+        source: where the resources come from.
+        files: every input file, with hash; empty for a server.
+        mapping: the study.
+        site: the name of the site, part of every outcome's identity.
+        now: the time of the run; aware, UTC.
+    """
+
+    source: Source
+    files: Sequence[file_source.InputFile]
+    mapping: Mapping
+    site: str
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What came out.
+
+    Attributes:
+        intake: what was read.
+        frames: the tables by file name without its ending.
+        reasons: responses by why they have no score; `scored` for the others.
+        origin: what the outcomes were computed by.
+        seconds: by step.
+    """
+
+    intake: Intake
+    frames: dict[str, pd.DataFrame]
+    reasons: dict[str, int]
+    origin: outcomes.Origin
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def outcomes(self) -> Iterator[outcomes.Outcome]:
+        """Build the outcome of every usable MSIS-29 response, in order of its id; computed anew each time."""
+        usable = (one for one in self.intake.responses if one.has_outcome)
+        for response in sorted(usable, key=lambda one: one.response_id):
+            yield outcomes.build(response, self.origin)
+
+
+def software_version() -> str:
+    """Return the version of Outcome Bridge that runs."""
+    return metadata.version(DISTRIBUTION)
+
+
+def run(job: Job, out: Path, progress: Progress | None = None) -> Results:
+    """Run a study and write everything into a folder, which appears whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written, or holds something that no run wrote.
+    """
+    output.refuse_foreign(out)
+    told = progress or Progress()
+    results = compute(job, told)
+    with output.replaced(out) as folder, _timed(results.seconds, "write", told):
+        write(results, job, folder)
+    return results
+
+
+def compute(job: Job, progress: Progress) -> Results:
+    """Read, assess and analyse; nothing is written."""
+    seconds: dict[str, float] = {}
+    study = job.mapping.study
+    with _timed(seconds, "read", progress):
+        read = intake.read(job.source, job.mapping, progress.resource)
+    with _timed(seconds, "assess", progress):
+        assessments = [cohort.assess(rows, study) for rows in read.patients.values()]
+        frames = _frames(read, assessments, job.mapping)
+    with _timed(seconds, "analyse", progress):
+        analysis = statistics.describe(frames["cohort"], frames["adverse_events"], _plan(job.mapping))
+        frames["statistics"] = analysis.statistics
+        frames["retreatment_curve"] = analysis.retreatment
+    return Results(
+        intake=read,
+        frames=frames,
+        reasons=tables.response_reasons(read.responses),
+        origin=origin(job.mapping, job.site, job.now),
+        seconds=seconds,
+    )
+
+
+def origin(mapping: Mapping, site: str, now: datetime) -> outcomes.Origin:
+    """Say what computes outcomes: this software, with this mapping, for this site, now."""
+    return outcomes.Origin(
+        site=site,
+        software_version=software_version(),
+        mapping=f"{mapping.name} {mapping.version}",
+        recorded=now,
+        minimum_answered=mapping.study.instrument.missing_item_rule,
+    )
+
+
+def write(results: Results, job: Job, folder: Path) -> None:
+    """Write every file of the contract into an empty folder."""
+    for name in ("cohort", "patients", "flow", "responses", "adverse_events", "statistics"):
+        output.write_csv(results.frames[name], folder / f"{name}.csv")
+    output.write_csv(tables.rejected(results.intake), folder / "rejected.csv")
+    _parquet_ready(results.frames["cohort"], job.mapping).to_parquet(folder / "cohort.parquet", index=False)
+    counts = _write_outcomes(results, folder / "outcomes")
+    page = report.write(_report_inputs(results, job))
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    record = json.dumps(_record(results, job, counts), indent=2)
+    (folder / output.MARK).write_text(f"{record}\n", encoding="utf-8")
+
+
+def _frames(read: Intake, assessments: Sequence[Assessment], mapping: Mapping) -> dict[str, pd.DataFrame]:
+    return {
+        "cohort": tables.cohort(assessments, mapping.study),
+        "patients": tables.patients(assessments),
+        "flow": tables.flow(assessments, mapping.study),
+        "responses": tables.responses(read.responses, assessments),
+        "adverse_events": tables.adverse_events(assessments),
+    }
+
+
+def _plan(mapping: Mapping) -> statistics.AnalysisPlan:
+    analysis = mapping.study.analysis
+    return statistics.AnalysisPlan(
+        visits=mapping.study.follow_ups,
+        responders={
+            "physical": tuple(analysis.physical_responders),
+            "psychological": tuple(analysis.psychological_responders),
+        },
+        test_retest={"physical": analysis.test_retest.physical, "psychological": analysis.test_retest.psychological},
+        confidence=analysis.confidence,
+    )
+
+
+def _parquet_ready(frame: pd.DataFrame, mapping: Mapping) -> pd.DataFrame:
+    """Give columns of true, false and missing a type of their own, so that an empty one has it too."""
+    scales = ("physical", "psychological")
+    improved = [f"{scale}_improved_{visit}" for visit in mapping.study.follow_ups for scale in scales]
+    return frame.astype(dict.fromkeys(improved, "boolean"))
+
+
+def _write_outcomes(results: Results, folder: Path) -> dict[str, int]:
+    """Write the outcome resources as NDJSON; returns how many there are by type."""
+    folder.mkdir()
+    counts = {"Observation": 0, "Provenance": 0, "Device": 1}
+    with (
+        (folder / "Observation.ndjson").open("wb") as observations,
+        (folder / "Provenance.ndjson").open("wb") as provenances,
+    ):
+        for outcome in results.outcomes():
+            for observation in outcome.observations:
+                observations.write(outcomes.encode(observation) + b"\n")
+            provenances.write(outcomes.encode(outcome.provenance) + b"\n")
+            counts["Observation"] += len(outcome.observations)
+            counts["Provenance"] += 1
+    (folder / "Device.ndjson").write_bytes(outcomes.encode(outcomes.device(results.origin)) + b"\n")
+    return counts
+
+
+def _report_inputs(results: Results, job: Job) -> ReportInputs:
+    mapping, frames = job.mapping, results.frames
+    counts = results.intake.counts_by_file
+    files = tuple(InputFile(path=one.file, sha256=one.sha256, counts=counts.get(one.file, {})) for one in job.files)
+    return ReportInputs(
+        title=mapping.study.study.title,
+        is_synthetic=results.intake.is_synthetic,
+        generated=job.now,
+        cohort=frames["cohort"],
+        patients=frames["patients"],
+        flow=frames["flow"],
+        responses=frames["responses"],
+        adverse_events=frames["adverse_events"],
+        statistics=frames["statistics"],
+        retreatment_curve=frames["retreatment_curve"],
+        choices=choices.of(mapping.study),
+        published=published_entries(mapping.evidence, file="evidence.toml"),
+        evidence=evidence_entries(mapping.evidence, file="evidence.toml"),
+        provenance=Provenance(
+            software_version=results.origin.software_version,
+            mapping_name=mapping.name,
+            mapping_version=mapping.version,
+            files=files,
+            balance=tuple(_balance_sentences(results)),
+        ),
+    )
+
+
+def _balance_sentences(results: Results) -> Iterator[str]:
+    balance, reasons = results.intake.balance, results.reasons
+    yield (
+        f"{balance['input']} resources and lines in = {balance['accepted']} used + {balance['superseded']} older "
+        f"versions + {balance['not_read']} of types that the study does not read + {balance['rejected']} rejected"
+    )
+    scored = reasons.get("scored", 0)
+    others = " + ".join(f"{count} {reason}" for reason, count in reasons.items() if reason != "scored")
+    yield f"{sum(reasons.values())} questionnaire responses = {scored} scored + {others or '0 not scorable'}"
+
+
+def _record(results: Results, job: Job, outcome_counts: dict[str, int]) -> dict[str, Any]:
+    read = results.intake
+    return {
+        "software": {"name": DISTRIBUTION, "version": results.origin.software_version},
+        "mapping": {"name": job.mapping.name, "version": job.mapping.version},
+        "site": job.site,
+        "started": job.now.isoformat(),
+        "synthetic": read.is_synthetic,
+        "input": {
+            "files": [
+                {
+                    "file": one.file,
+                    "bytes": one.bytes,
+                    "sha256": one.sha256,
+                    "resources": dict(read.counts_by_file.get(one.file, {})),
+                }
+                for one in job.files
+            ],
+            "resources": dict(sorted(read.counts.items())),
+        },
+        "balance": {**read.balance, "merged_patients": read.merged},
+        "responses": results.reasons,
+        "output": {name: len(frame) for name, frame in results.frames.items()} | {"outcomes": outcome_counts},
+        "seconds": {step: round(spent, 3) for step, spent in results.seconds.items()},
+    }
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str, progress: Progress) -> Iterator[None]:
+    """Measure a step's wall-clock seconds, and tell that it begins."""
+    progress.step(step)
+    begin = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - begin
