@@ -1,0 +1,130 @@
+"""Women and men, types of MS, numbers of vein sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from integration.report import charts, formats, labels
+from integration.report.drawing import Drawing
+from integration.report.inputs import Selector
+from integration.report.outcome import points, questions, share
+from integration.report.results import Estimate, Results
+from integration.report.tables import Body, Table, columns
+
+STATISTICS: Final[Mapping[str, str]] = {
+    "mann_whitney_u": "Mann-Whitney, W",
+    "hodges_lehmann_shift": "Shift (Hodges-Lehmann), points",
+    "model_difference": "Difference at the mean baseline, points",
+    "model_interaction": "Interaction with baseline, slope",
+    "model_interaction_f": "All slopes on baseline equal, F",
+    "kruskal_wallis_h": "Kruskal-Wallis, H",
+    "jonckheere_j": "Ordered trend (Jonckheere-Terpstra), J",
+    "jonckheere_z": "Ordered trend (Jonckheere-Terpstra), z",
+    "slope_per_site": "Change for one site more, points",
+    "slope_per_site_adjusted": "The same, adjusted for baseline, points",
+}
+SHOWN: Final = frozenset(STATISTICS) - {"jonckheere_j"}
+PRIMARY: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "sex": (("physical", "month_6"),),
+    "ms_type": (("psychological", "month_1"),),
+    "vein_sites": (("physical", "month_1"), ("physical", "month_6")),
+}
+"""What the abstract reports of each; everything else is exploratory."""
+
+
+def group_tables(results: Results) -> tuple[Table, ...]:
+    """Return one table an analysis: every group's change and how many improved."""
+    return tuple(_group_table(results, analysis) for analysis in labels.GROUPS)
+
+
+def _group_table(results: Results, analysis: str) -> Table:
+    heading, known = labels.GROUPS[analysis]
+    bodies = []
+    for scale, visit in questions():
+        rows = tuple(row for name, label in known.items() for row in _group_row(results, analysis, name, label, scale, visit))
+        bodies.append(Body(label=_titled(analysis, scale, visit), rows=rows))
+    return Table(
+        name=f"groups-{analysis.replace('_', '-')}",
+        caption=f"{heading}: change from baseline, of those with a change score",
+        columns=columns(heading, "n", "Median change", "Mean change [95 % CI]", "Improved, n/N (%)"),
+        bodies=tuple(body for body in bodies if body.rows) or (Body(rows=()),),
+        empty="No group has a patient with a change score.",
+    )
+
+
+def _titled(analysis: str, scale: str, visit: str) -> str:
+    mark = "" if (scale, visit) in PRIMARY[analysis] else " (exploratory)"
+    return labels.scale_visit(scale, visit) + mark
+
+
+def _group_row(
+    results: Results, analysis: str, name: str, label: str, scale: str, visit: str
+) -> Iterator[tuple[str, ...]]:
+    mean, median = (of_group(results, analysis, name, scale, visit, one) for one in ("mean_change", "median_change"))
+    if mean and mean.n:
+        rate = results.rate(analysis, "with_change", scale=scale, visit=visit, group=name, responder="any_decrease", category="improved")
+        yield (label, formats.count(mean.n), points(median).split(" [")[0], points(mean), share(rate))
+
+
+def of_group(results: Results, analysis: str, name: str, scale: str, visit: str, statistic: str) -> Estimate | None:
+    """Return a figure of one group."""
+    return results.one(analysis, statistic, scale=scale, visit=visit, group=name)
+
+
+def comparison_tables(results: Results) -> tuple[Table, ...]:
+    """Return one table an analysis: the tests and models between groups."""
+    return tuple(_comparison_table(results, analysis) for analysis in labels.GROUPS)
+
+
+def _comparison_table(results: Results, analysis: str) -> Table:
+    heading, _ = labels.GROUPS[analysis]
+    bodies = []
+    for scale, visit in questions():
+        rows = tuple(
+            _comparison_row(analysis, key, one)
+            for key, one in results
+            if (key.analysis, key.scale, key.visit) == (analysis, scale, visit) and key.statistic in SHOWN and one.n
+        )
+        bodies.append(Body(label=_titled(analysis, scale, visit), rows=rows))
+    return Table(
+        name=f"tests-{analysis.replace('_', '-')}",
+        caption=f"{heading}: tests and models between groups",
+        columns=columns("What is compared", "Value [95 % CI]", "n", "P", "P, Holm"),
+        bodies=tuple(body for body in bodies if body.rows) or (Body(rows=()),),
+        empty="There are not two groups to compare.",
+    )
+
+
+def _comparison_row(analysis: str, key: Selector, one: Estimate) -> tuple[str, ...]:
+    name = STATISTICS[key.statistic]
+    who = labels.group(analysis, key.group)
+    adjusted = formats.p_value(one.p_adjusted) if one.p_adjusted is not None else ""
+    shown = formats.p_value(one.p_value) if one.p_value is not None else ""
+    return (f"{name}: {who}" if who else name, points(one, 2), formats.count(one.n), shown, adjusted)
+
+
+def forest_figures(results: Results) -> tuple[Drawing, ...]:
+    """Return one figure a scale and visit: the mean change of every group with its interval."""
+    return tuple(drawing for scale, visit in questions() for drawing in _forest(results, scale, visit))
+
+
+def _forest(results: Results, scale: str, visit: str) -> Iterator[Drawing]:
+    rows = [row for analysis in labels.GROUPS for row in _intervals(results, analysis, scale, visit)]
+    if rows:
+        title = labels.scale_visit(scale, visit)
+        said = "; ".join(
+            f"{row.group}, n {row.n}: {formats.decimal(row.value)} ({formats.interval(row.low, row.high)})" for row in rows
+        )
+        axis = "Mean change, points (left of 0: improvement)"
+        yield charts.forest(f"groups-{scale}-{visit}", rows, title=title, alternative=f"{title}, mean change. {said}.", axis=axis)
+
+
+def _intervals(results: Results, analysis: str, scale: str, visit: str) -> Iterator[charts.Interval]:
+    heading, known = labels.GROUPS[analysis]
+    for name, label in known.items():
+        one = of_group(results, analysis, name, scale, visit, "mean_change")
+        if one and one.value is not None and one.ci_low is not None and one.ci_high is not None:
+            yield charts.Interval(
+                heading=heading, group=label, n=one.n or 0, value=one.value, low=one.ci_low, high=one.ci_high
+            )

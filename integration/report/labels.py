@@ -1,0 +1,69 @@
+"""The words of the page for the short names of the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+SCALES: Final[Mapping[str, str]] = {"physical": "Physical", "psychological": "Psychological"}
+ITEMS: Final[Mapping[str, int]] = {"physical": 20, "psychological": 9}
+VISITS: Final[Mapping[str, str]] = {"baseline": "Baseline", "month_1": "1 month", "month_6": "6 months"}
+FOLLOW_UPS: Final = ("month_1", "month_6")
+DENOMINATORS: Final[Mapping[str, str]] = {
+    "cohort": "cohort",
+    "seen": "seen at the visit",
+    "with_change": "with a change score",
+}
+SEXES: Final[Mapping[str, str]] = {"female": "Women", "male": "Men"}
+MS_TYPES: Final[Mapping[str, str]] = {
+    "RRMS": "Relapsing-remitting",
+    "SPMS": "Secondary progressive",
+    "PPMS": "Primary progressive",
+    "unspecified": "Type not specified",
+}
+SITES: Final[Mapping[str, str]] = {"1": "1 site", "2": "2 sites", "3+": "3 sites or more"}
+GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "sex": ("Sex", SEXES),
+    "ms_type": ("MS type", MS_TYPES),
+    "vein_sites": ("Vein sites treated", SITES),
+}
+"""Analysis to its heading and the labels of its groups, in the order shown."""
+
+CRITERIA: Final[Mapping[str, str]] = {
+    "venoplasty": "no completed venoplasty or venous stent in a target vein",
+    "multiple_sclerosis": "no usable diagnosis of multiple sclerosis",
+    "baseline": "no scorable MSIS-29 in the baseline window",
+    "imaging_before": "no imaging in the time before the procedure",
+}
+REASONS: Final[Mapping[str, str]] = {
+    "status": "status is not completed or amended",
+    "not msis-29": "another questionnaire",
+    "no subject": "no patient named",
+    "unknown patient": "the patient is not in the data",
+    "partial date": "the date is missing or not a full date",
+    "answer out of range": "an answer outside the version's range",
+    "several answers": "several answers to one item",
+    "answer not understood": "an answer that is not understood",
+    "too few answers": "too few items answered on both scales",
+    "rejected": "the resource was rejected",
+}
+RESPONDERS: Final[Mapping[str, str]] = {
+    "any_decrease": "Any decrease",
+    "reliable": "Reliable change",
+}
+
+
+def responder(name: str) -> str:
+    """Return a threshold's label: `7.5` becomes `7.5 points or more`."""
+    return RESPONDERS.get(name, f"{name} points or more")
+
+
+def scale_visit(scale: str, visit: str) -> str:
+    """Return `Physical, 1 month`."""
+    return f"{SCALES.get(scale, scale)}, {VISITS.get(visit, visit)}"
+
+
+def group(analysis: str, name: str) -> str:
+    """Return a group's label; of a pair `a vs b`, both."""
+    known = GROUPS.get(analysis, ("", {}))[1]
+    return " vs ".join(known.get(part, part) for part in name.split(" vs "))
