@@ -1,0 +1,388 @@
+"""Checked tree -> Python source.
+
+`each` writes a loop whose body runs once an item; `one` writes what is needed to have the single value under a name
+(None for nothing); `truth` and `falsity` give the two Python conditions of a three-valued FHIRPath boolean, so that
+a filter needs no third value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from integration.views import tree
+from integration.views.schema import BOOLEAN, DATE, NUMBER, PRIMITIVES
+from integration.views.shapes import companion
+from integration.views.source import Writer
+
+Body = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Names:
+    """Which Python code holds the focus, the resource, the select's focus and the row's index; None: nothing."""
+
+    focus: str | None
+    root: str | None
+    context: str | None
+    index: str = "0"
+
+    def on(self, item: str) -> Names:
+        """Return the names inside a criterion evaluated on one item."""
+        return dataclasses.replace(self, focus=item)
+
+
+class Emitter:
+    """Writes expressions through a `Writer`."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    # --- single values
+
+    def one(self, node: tree.Tree, names: Names) -> str:
+        """Write what gives the node's single value; return its code, `None` for nothing.
+
+        A collection that turns out to hold several items raises at run time.
+        """
+        if node.is_many:
+            return self._single(node, names)
+        match node:
+            case tree.Nothing():
+                return "None"
+            case tree.Constant():
+                return self._constant(node)
+            case tree.Focus():
+                return names.focus or "None"
+            case tree.Root():
+                return names.root or "None"
+            case tree.RowIndex():
+                return names.index
+            case tree.Field():
+                return self._field(node, names)
+            case tree.Choice():
+                return self.one(node.source, names)
+            case tree.Pick():
+                return self._pick(node, names)
+            case tree.Filter():
+                return self._single_filter(node, names)
+            case _ if node.kind == BOOLEAN:
+                return self._boolean(node, names)
+            case _:
+                return self._assigned("value", self._computed(node, names))
+
+    def _assigned(self, stem: str, code: str) -> str:
+        name = self.writer.name(stem)
+        self.writer.line(f"{name} = {code}")
+        return name
+
+    def _constant(self, node: tree.Constant) -> str:
+        if isinstance(node.value, bool):
+            return str(node.value)
+        return self.writer.constant(node.value)
+
+    def _field(self, node: tree.Field, names: Names) -> str:
+        source = self.one(node.source, names)
+        if source == "None":
+            return "None"
+        fact = ("field", source, node.option.attribute)
+        known = self.writer.noted(fact)
+        if known is None:
+            code = f"{source}.{node.option.attribute}"
+            if not self._is_there(source):
+                code = f"None if {source} is None else {code}"
+            known = self._assigned(node.option.attribute, self._read(node, code))
+            self.writer.note(fact, known)
+        return known
+
+    def _read(self, node: tree.Field, code: str) -> str:
+        return f"decimal({code})" if node.kind == NUMBER else code
+
+    def _is_there(self, name: str) -> bool:
+        return self.writer.noted(("there", name)) is not None
+
+    def _single(self, node: tree.Tree, names: Names) -> str:
+        found = self._assigned("single", "None")
+
+        def keep(item: str) -> None:
+            with self.writer.block(f"if {found} is not None:"):
+                self.writer.line(f"raise several({self.writer.constant(node.path)})")
+            self.writer.line(f"{found} = {item}")
+
+        self.each(node, names, keep)
+        return found
+
+    def _single_filter(self, node: tree.Filter, names: Names) -> str:
+        found = self._assigned("filtered", "None")
+        self.each(node, names, lambda item: self.writer.line(f"{found} = {item}"))
+        return found
+
+    def _pick(self, node: tree.Pick, names: Names) -> str:
+        if isinstance(node.source, tree.Field) and node.source.is_list and not node.source.source.is_many:
+            return self._pick_of_list(node, node.source, names)
+        if node.index is not None:
+            items = self.collection(node.source, names)
+            return self._assigned("item", self._indexed(items, node.index, names))
+        found = self._assigned("last" if node.is_last else "first", "None")
+        self.each(node.source, names, lambda item: self._keep_picked(node, found, item))
+        return found
+
+    def _keep_picked(self, node: tree.Pick, found: str, item: str) -> None:
+        if node.is_last:
+            self.writer.line(f"{found} = {item}")
+            return
+        with self.writer.block(f"if {found} is None:"):
+            self.writer.line(f"{found} = {item}")
+
+    def _pick_of_list(self, node: tree.Pick, field: tree.Field, names: Names) -> str:
+        source = self.one(field.source, names)
+        if source == "None":
+            return "None"
+        items = f"{source}.{field.option.attribute}"
+        if not self._is_there(source):
+            items = self._assigned("items", f"() if {source} is None else {items}")
+        code = f"{items}[{-1 if node.is_last else 0}] if {items} else None"
+        if node.index is not None:
+            code = self._indexed(items, node.index, names)
+        return self._assigned("item", self._read(field, code))
+
+    def _indexed(self, items: str, index: tree.Tree, names: Names) -> str:
+        at = self.one(index, names)
+        return f"{items}[{at}] if {at} is not None and 0 <= {at} < len({items}) else None"
+
+    def _computed(self, node: tree.Tree, names: Names) -> str:
+        match node:
+            case tree.Count():
+                return self._count(node, names)
+            case tree.Arithmetic():
+                return self._arithmetic(node, names)
+            case tree.Join():
+                separator = self.one(node.separator, names)
+                return f"({separator} or '').join({self.collection(node.source, names)})"
+            case tree.Boundary():
+                return self._mapped(node, self.one(node.source, names))
+            case tree.ReferenceKey():
+                return self._mapped(node, self.one(node.source, names))
+            case tree.Decoded():
+                return self._mapped(node, self.one(node.source, names))
+        raise TypeError(type(node).__name__)
+
+    def _mapped(self, node: tree.Tree, item: str) -> str:
+        match node:
+            case tree.Boundary():
+                return f"{_boundary(node)}({item}, is_high={node.is_high})"
+            case tree.ReferenceKey():
+                wanted = f", {self.writer.constant(node.wanted)}" if node.wanted else ""
+                return f"{'reference_key_of' if wanted else 'reference_key'}({item}{wanted})"
+            case tree.Decoded():
+                return f"inner_{node.decoder}({item})"
+        raise TypeError(type(node).__name__)
+
+    def _count(self, node: tree.Count, names: Names) -> str:
+        found = self._assigned("count", "0")
+        source = node.source
+        if isinstance(source, tree.Field) and source.is_list:
+            attribute = source.option.attribute
+            self.each(source.source, names, lambda item: self.writer.line(f"{found} += len({item}.{attribute})"))
+        else:
+            self.each(source, names, lambda _: self.writer.line(f"{found} += 1"))
+        return found
+
+    def _arithmetic(self, node: tree.Arithmetic, names: Names) -> str:
+        left, right = self.one(node.left, names), self.one(node.right, names)
+        if node.operator == "&":
+            return f"({left} or '') + ({right} or '')"
+        function = {"/": "divide", "div": "whole_divide", "mod": "remainder"}.get(node.operator)
+        if function:
+            return f"{function}({left}, {right})"
+        return f"None if {left} is None or {right} is None else {left} {node.operator} {right}"
+
+    # --- collections
+
+    def each(self, node: tree.Tree, names: Names, body: Body) -> None:
+        """Write a loop over the node's items; `body` writes what is done with each."""
+        if not node.is_many and not isinstance(node, tree.Filter | tree.Choice):
+            self._if_there(self.one(node, names), body)
+            return
+        match node:
+            case tree.Field():
+                self.each(node.source, names, lambda item: self._each_of_field(node, item, body))
+            case tree.Choice():
+                self.each(node.source, names, lambda item: self._if_present(node, item, body))
+            case tree.Filter():
+                self.each(node.source, names, lambda item: self._if_true(node, names.on(item), item, body))
+            case tree.ReferenceKey() | tree.Decoded():
+                self.each(
+                    node.source,
+                    names,
+                    lambda item: self._if_there(self._assigned("value", self._mapped(node, item)), body),
+                )
+            case _:
+                self._if_there(names.focus or "None", body)
+
+    def _if_there(self, code: str, body: Body) -> None:
+        if code == "None":
+            return
+        if self._is_there(code) or code in self.writer.constants or code in ("True", "False"):
+            body(code)
+            return
+        with self.writer.block(f"if {code} is not None:"):
+            self.writer.note(("there", code))
+            body(code)
+
+    def _each_of_field(self, node: tree.Field, source: str, body: Body) -> None:
+        attribute = node.option.attribute
+        if not node.is_list:
+            self._if_there(self._assigned(attribute, self._read(node, f"{source}.{attribute}")), body)
+            return
+        item = self.writer.name(attribute)
+        with self.writer.block(f"for {item} in {source}.{attribute}:"):
+            if node.kind == NUMBER:
+                self.writer.line(f"{item} = decimal({item})")
+            if node.kind or node.type == "Element":
+                self._if_there(item, body)
+                return
+            self.writer.note(("there", item))
+            body(item)
+
+    def _if_present(self, node: tree.Choice, source: str, body: Body) -> None:
+        with self.writer.block(f"if {_presence(node, source)}:"):
+            body(source)
+
+    def _if_true(self, node: tree.Filter, names: Names, item: str, body: Body) -> None:
+        with self.writer.block(f"if {self.truth(node.criterion, names)}:"):
+            body(item)
+
+    def collection(self, node: tree.Tree, names: Names) -> str:
+        """Write what gathers the node's items; return the list's name."""
+        found = self._assigned("found", "[]")
+        self.each(node, names, lambda item: self.writer.line(f"{found}.append({item})"))
+        return found
+
+    # --- booleans
+
+    def _boolean(self, node: tree.Tree, names: Names) -> str:
+        if isinstance(node, tree.Exists):
+            return self._assigned("exists", self.truth(node, names))
+        if isinstance(node, tree.Equal | tree.Not | tree.Logic | tree.Order):
+            truth, falsity = self._both(node, names)
+            return self._assigned("holds", f"True if {truth} else False if {falsity} else None")
+        raise TypeError(type(node).__name__)
+
+    def truth(self, node: tree.Tree, names: Names) -> str:
+        """Write what is needed, and return a Python condition that holds exactly when the node is true."""
+        return self._both(node, names)[0]
+
+    def _both(self, node: tree.Tree, names: Names) -> tuple[str, str]:
+        match node:
+            case tree.Exists():
+                return self._exists(node, names)
+            case tree.Not():
+                truth, falsity = self._both(node.source, names)
+                return falsity, truth
+            case tree.Logic():
+                return self._logic(node, names)
+            case tree.Equal():
+                truth, falsity = self._equal(node, names)
+                return (falsity, truth) if node.is_negated else (truth, falsity)
+            case tree.Order():
+                return self._order(node, names)
+        value = self.one(node, names)
+        return f"{value} is True", f"{value} is False"
+
+    def _exists(self, node: tree.Exists, names: Names) -> tuple[str, str]:
+        there, absent = self._presence_of(node.source, names)
+        return (absent, there) if node.is_negated else (there, absent)
+
+    def _presence_of(self, source: tree.Tree, names: Names) -> tuple[str, str]:
+        if isinstance(source, tree.Nothing):
+            return "False", "True"
+        if isinstance(source, tree.Field) and (source.kind or source.is_list):
+            return self._flag(source.source, names, lambda item: _field_presence(source, item))
+        if source.is_many or isinstance(source, tree.Filter | tree.Choice):
+            return self._flag(source, names, lambda _: "")
+        value = self.one(source, names)
+        return f"{value} is not None", f"{value} is None"
+
+    def _flag(self, source: tree.Tree, names: Names, condition: Callable[[str], str]) -> tuple[str, str]:
+        found = self._assigned("exists", "False")
+        loops = self.writer.loops
+
+        def raise_flag(item: str) -> None:
+            text = condition(item)
+            if text:
+                with self.writer.block(f"if {text}:"):
+                    self._set(found, loops)
+            else:
+                self._set(found, loops)
+
+        self.each(source, names, raise_flag)
+        return found, f"not {found}"
+
+    def _set(self, found: str, loops: int) -> None:
+        self.writer.line(f"{found} = True")
+        if self.writer.loops > loops:
+            self.writer.line("break")
+
+    def _logic(self, node: tree.Logic, names: Names) -> tuple[str, str]:
+        left, not_left = self._both(node.left, names)
+        right, not_right = self._both(node.right, names)
+        match node.operator:
+            case "and":
+                return f"({left} and {right})", f"({not_left} or {not_right})"
+            case "or":
+                return f"({left} or {right})", f"({not_left} and {not_right})"
+            case "implies":
+                return f"({not_left} or {right})", f"({left} and {not_right})"
+        unequal = f"({left} and {not_right} or {not_left} and {right})"
+        return unequal, f"({left} and {right} or {not_left} and {not_right})"
+
+    def _equal(self, node: tree.Equal, names: Names) -> tuple[str, str]:
+        is_date = node.left.kind == DATE
+        if node.left.is_many or node.right.is_many:
+            left, right = self.collection(node.left, names), self.collection(node.right, names)
+            return self._verdict(f"{'equal_date_lists' if is_date else 'equal_lists'}({left}, {right})")
+        left, right = self.one(node.left, names), self.one(node.right, names)
+        if is_date:
+            return self._verdict(f"equal_dates({left}, {right})")
+        both = self._both_there(left, right)
+        if not both or left in self.writer.constants or right in self.writer.constants:
+            return f"{left} == {right}", f"({both}{left} != {right})"
+        return f"({both}{left} == {right})", f"({both}{left} != {right})"
+
+    def _verdict(self, code: str) -> tuple[str, str]:
+        verdict = self._assigned("equal", code)
+        return f"{verdict} is True", f"{verdict} is False"
+
+    def _both_there(self, left: str, right: str) -> str:
+        unsure = [code for code in (left, right) if code not in self.writer.constants and not self._is_there(code)]
+        return "".join(f"{code} is not None and " for code in unsure if code not in ("True", "False"))
+
+    def _order(self, node: tree.Order, names: Names) -> tuple[str, str]:
+        left, right = self.one(node.left, names), self.one(node.right, names)
+        if node.left.kind == DATE:
+            left, right = self._assigned("order", f"compare_dates({left}, {right})"), "0"
+            both = f"{left} is not None and "
+        else:
+            both = self._both_there(left, right)
+        holds = f"{left} {node.operator} {right}"
+        return f"({both}{holds})", f"({both}not {holds})"
+
+
+def _boundary(node: tree.Boundary) -> str:
+    if node.source.kind != DATE:
+        return "decimal_boundary"
+    return {"date": "date_boundary", "time": "time_boundary"}.get(node.source.type, "datetime_boundary")
+
+
+def _presence(node: tree.Choice, source: str) -> str:
+    options = list(node.element.options)
+    options += [companion(option) for option in options if option.type in PRIMITIVES]
+    return " or ".join(f"{source}.{option.attribute} is not None" for option in options)
+
+
+def _field_presence(node: tree.Field, source: str) -> str:
+    options = [node.option, companion(node.option)] if node.kind else [node.option]
+    if node.is_list:
+        return " or ".join(f"{source}.{option.attribute}" for option in options)
+    return " or ".join(f"{source}.{option.attribute} is not None" for option in options)

@@ -1,0 +1,280 @@
+"""A compiled view at work: resources in, rows or Arrow batches out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from integration.errors import ViewError
+from integration.views import values
+from integration.views.compiler import ColumnType, Program, compile_program
+from integration.views.schema import BOOLEAN, INTEGER, NUMBER
+from integration.views.shapes import ANY_RESOURCE, Shape, decoder
+
+Resource = Any
+"""Raw FHIR JSON: a dict, or the bytes of one resource."""
+
+Row = tuple[object, ...]
+OnError = Callable[[ViewError], object]
+
+BATCH_ROWS = 10_000
+"""Rows after which an Arrow batch is full; the rows of one resource stay together."""
+
+_DECIMAL_DIGITS, _DECIMAL_PLACES = 38, 18
+_ARROW = {
+    BOOLEAN: pa.bool_(),
+    INTEGER: pa.int64(),
+    NUMBER: pa.decimal128(_DECIMAL_DIGITS, _DECIMAL_PLACES),
+}
+_ENCODE = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class _Header(msgspec.Struct, rename={"resource_type": "resourceType"}):
+    resource_type: Any = None
+    id: Any = None
+
+
+_HEADER: msgspec.json.Decoder[_Header] = msgspec.json.Decoder(_Header)
+
+
+def compile_view(definition: Any, fhir_version: str = "4.0.1") -> CompiledView:
+    """Compile a ViewDefinition.
+
+    Args:
+        definition: the ViewDefinition as a dict, in its 2.0 or its 3.0-ballot form.
+        fhir_version: `4.0.1`, `4.3.0` or `5.0.0`.
+
+    Raises:
+        ViewError: the view is wrong or uses what is not supported; names the JSON path in the view.
+    """
+    return CompiledView(definition, fhir_version)
+
+
+class CompiledView:
+    """One ViewDefinition, ready to run.
+
+    Attributes:
+        name: the view's name.
+        resource: the resource type that it reads; other types give no row.
+        columns: the names of its columns, in order.
+        warnings: what looks wrong in the view but is allowed, each with its path in the view.
+        source: the generated Python.
+    """
+
+    def __init__(self, definition: Any, fhir_version: str) -> None:
+        program = _compiled(definition, fhir_version)
+        self._definition, self._fhir_version, self._program = definition, fhir_version, program
+        self.name, self.resource, self.source = program.name, program.resource, program.source
+        self.columns, self.warnings = tuple(program.columns), program.warnings
+        self._decode = decoder(program.root, program.schema).decode
+        self._rows = _function(program)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return compile_view, (self._definition, self._fhir_version)
+
+    def read(self, resource: Resource) -> list[Row]:
+        """Return the rows of one resource, each a tuple in the order of `columns`; none for another resource type.
+
+        Raises:
+            ViewError: the resource breaks the view.
+        """
+        found: list[Row] = []
+        text = resource
+        try:
+            if not isinstance(resource, bytes):
+                text = _ENCODE(resource)
+            elif not resource.isascii():
+                resource.decode()
+            self._rows(self._decode(text), found.append)
+        except _BROKEN as error:
+            if self._is_of_another_type(text):
+                return []
+            raise self._error(text, error) from error
+        return found
+
+    def rows(self, resources: Iterable[Resource], on_error: OnError | None = None) -> Iterator[dict[str, object]]:
+        """Yield the rows of many resources, as dicts with the columns in order, while they are read.
+
+        Args:
+            resources: dicts or bytes, one resource each; blank lines and other resource types are skipped.
+            on_error: called with the ViewError of each resource that breaks the view; without it, the error is raised.
+        """
+        for found in self._read_all(resources, on_error):
+            for row in found:
+                yield dict(zip(self.columns, row, strict=True))
+
+    def batches(self, resources: Iterable[Resource], on_error: OnError | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the same rows as Arrow batches of at least `BATCH_ROWS` rows (the last may be smaller).
+
+        Text and dates are strings, integers int64, decimals decimal128(38, 18), collections lists of these.
+        """
+        schema = self.schema
+        waiting: list[Row] = []
+        for found in self._read_all(resources, on_error, check=self._check_decimals()):
+            waiting += found
+            if len(waiting) >= BATCH_ROWS:
+                yield _batch(waiting, schema)
+                waiting = []
+        if waiting:
+            yield _batch(waiting, schema)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the Arrow schema of `batches`."""
+        return pa.schema([pa.field(name, _arrow_type(each)) for name, each in self._program.columns.items()])
+
+    def _read_all(
+        self,
+        resources: Iterable[Resource],
+        on_error: OnError | None,
+        check: Callable[[list[Row]], None] | None = None,
+    ) -> Iterator[list[Row]]:
+        for resource in resources:
+            if isinstance(resource, bytes) and (not resource or resource.isspace()):
+                continue
+            try:
+                found = self.read(resource)
+                if check:
+                    self._checked(check, found, resource)
+            except ViewError as error:
+                if on_error is None:
+                    raise
+                on_error(error)
+            else:
+                yield found
+
+    def _checked(self, check: Callable[[list[Row]], None], rows: list[Row], resource: Resource) -> None:
+        try:
+            check(rows)
+        except values.BrokenValueError as error:
+            raise self._error(resource if isinstance(resource, bytes) else _ENCODE(resource), error) from error
+
+    def _check_decimals(self) -> Callable[[list[Row]], None] | None:
+        numbers = [at for at, each in enumerate(self._program.columns.values()) if each.kind in (NUMBER, INTEGER)]
+        if not numbers:
+            return None
+
+        def check(rows: list[Row]) -> None:
+            for at, row in itertools.product(numbers, rows):
+                for value in row[at] if isinstance(row[at], list) else [row[at]]:  # type: ignore[union-attr]  # a collection's column
+                    if not _fits(value):
+                        raise values.BrokenValueError(self.columns[at], "the number is too large for an Arrow column")
+
+        return check
+
+    def _is_of_another_type(self, text: bytes) -> bool:
+        try:
+            text.decode()
+            found = _HEADER.decode(text).resource_type
+        except _BROKEN:
+            return False
+        return isinstance(found, str) and found != self.resource
+
+    def _error(self, text: bytes, error: Exception) -> ViewError:
+        path, problem = _explained(error)
+        if isinstance(error, values.BrokenValueError) and not path:
+            path = self._strict_path(text) or path
+        return ViewError(view=self.name, path=path, problem=problem, reference=_reference(text))
+
+    def _strict_path(self, text: bytes) -> str:
+        for shape in (self._program.root, *self._program.inner):
+            try:
+                decoder(shape, self._program.schema, is_strict=True).decode(text)
+            except _BROKEN as error:
+                return _explained(error)[0]
+        return ""
+
+
+_BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, values.BrokenValueError, ArithmeticError, TypeError)
+
+
+def _compiled(definition: Any, fhir_version: str) -> Program:
+    try:
+        return compile_program(definition, fhir_version)
+    except RecursionError as error:
+        raise ViewError(view="unnamed", path="", problem="the view is nested too deeply") from error
+
+
+def _function(program: Program) -> Callable[[Any, Callable[[Row], None]], None]:
+    namespace: dict[str, Any] = {**_RUNTIME, **program.constants}
+    for index, shape in enumerate(program.inner):
+        namespace[f"inner_{index}"] = _inner_decoder(program, shape)
+    exec(compile(program.source, f"<view {program.name}>", "exec"), namespace)  # noqa: S102  # our own text: see source.py
+    rows: Callable[[Any, Callable[[Row], None]], None] = namespace["rows"]
+    return rows
+
+
+def _inner_decoder(program: Program, shape: Shape) -> Callable[[msgspec.Raw | None], Any]:
+    decode = decoder(shape, program.schema).decode
+
+    def inner(raw: msgspec.Raw | None) -> Any:
+        if raw is None or (shape.type not in ANY_RESOURCE and _HEADER.decode(raw).resource_type != shape.type):
+            return None
+        return decode(raw)
+
+    return inner
+
+
+def _several(path: str) -> values.BrokenValueError:
+    return values.BrokenValueError(path, "holds several values where one is expected; use first() or collection: true")
+
+
+_RUNTIME: Mapping[str, object] = {
+    "__builtins__": {"len": len, "True": True, "False": False, "None": None},
+    "several": _several,
+    **{name: getattr(values, name) for name in values.__all__},
+}
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """Return where a resource is broken and how, without any value out of it."""
+    if isinstance(error, values.BrokenValueError):
+        return error.path, error.problem
+    if isinstance(error, msgspec.ValidationError):
+        problem, _, path = str(error).partition(" - at `$")
+        return path.rstrip("`").lstrip("."), _without_value(problem)
+    if isinstance(error, msgspec.MsgspecError):
+        return "", f"broken JSON: {error}"
+    if isinstance(error, UnicodeError):
+        return "", "the text is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "", "nested too deeply"
+    return "", "a value cannot be computed with"
+
+
+def _without_value(problem: str) -> str:
+    return "is not the resource type that belongs here" if problem.startswith("Invalid enum") else problem
+
+
+def _reference(text: bytes) -> str:
+    try:
+        header = _HEADER.decode(text)
+    except _BROKEN:
+        return ""
+    is_known = isinstance(header.resource_type, str) and isinstance(header.id, str)
+    return f"{header.resource_type}/{header.id}" if is_known else ""
+
+
+def _arrow_type(column: ColumnType) -> pa.DataType:
+    value = _ARROW.get(column.kind, pa.string())
+    return pa.list_(value) if column.is_collection else value
+
+
+def _batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
+    columns = zip(*rows, strict=True)
+    return pa.record_batch(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema
+    )
+
+
+def _fits(value: object) -> bool:
+    if isinstance(value, Decimal):
+        exponent = value.as_tuple().exponent
+        is_fine = isinstance(exponent, int) and exponent >= -_DECIMAL_PLACES
+        return is_fine and value.adjusted() < _DECIMAL_DIGITS - _DECIMAL_PLACES
+    return not isinstance(value, int) or -(2**63) <= value < 2**63

@@ -1,0 +1,172 @@
+"""The parts of a resource that a view reads, and the `msgspec` structs that decode exactly these.
+
+A shape is one place in the resource with the elements read there. A place that repeats itself (`item.item`) is one
+shape that holds itself. Lists default to empty, so that a missing list and an empty one are the same; `null` for a
+list is refused by the decoder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from integration.views.schema import BOOLEAN, INTEGER, NUMBER, PRIMITIVES, Element, Option, Schema
+
+Struct = type[msgspec.Struct]
+
+ANY_RESOURCE = frozenset({"Resource", "DomainResource"})
+"""Types that stand for a resource of any type (`contained`, `Bundle.entry.resource`): kept raw, decoded when named."""
+
+_INTEGERS = {
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)],
+    "positiveInt": Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)],
+    "unsignedInt": Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)],
+    "integer64": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
+}
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class _Read:
+    option: Option
+    shape: Shape | None
+    is_list: bool
+    is_presence_only: bool
+
+
+class Shape:
+    """One place in a resource: its FHIR type and what is read of it."""
+
+    def __init__(self, fhir_type: str) -> None:
+        self.type = fhir_type
+        self._reads: dict[str, _Read] = {}
+        self._same_as: Shape | None = None
+
+    def itself(self) -> Shape:
+        """Return the shape that this one was merged into, or itself."""
+        shape = self
+        while shape._same_as is not None:
+            shape = shape._same_as
+        return shape
+
+    def read(self, option: Option, *, is_list: bool) -> Shape | None:
+        """Note that an element is read; return its shape, or None where it is primitive or raw."""
+        reads = self.itself()._reads
+        if option.key not in reads:
+            is_plain = option.type in PRIMITIVES or option.type in ANY_RESOURCE
+            shape = None if is_plain else Shape(option.type)
+            reads[option.key] = _Read(option=option, shape=shape, is_list=is_list, is_presence_only=False)
+        reads[option.key].is_presence_only = False
+        return reads[option.key].shape
+
+    def read_presence(self, option: Option, *, is_list: bool) -> None:
+        """Note that it matters whether an element is there, whatever is in it."""
+        reads = self.itself()._reads
+        if option.key not in reads:
+            self.read(option, is_list=is_list)
+            reads[option.key].is_presence_only = not is_list
+
+    def merge(self, other: Shape) -> None:
+        """Make two places of the same type one, so that one struct reads both."""
+        mine, theirs = self.itself(), other.itself()
+        if mine is theirs:
+            return
+        theirs._same_as = mine
+        for key, read in theirs._reads.items():
+            known = mine._reads.setdefault(key, read)
+            known.is_presence_only = known.is_presence_only and read.is_presence_only
+            if known.shape and read.shape:
+                known.shape.merge(read.shape)
+
+    def reads(self) -> dict[str, _Read]:
+        """Return what is read here, by JSON key."""
+        return self.itself()._reads
+
+    def within(self) -> Iterator[Shape]:
+        """Yield this shape and every shape below it once."""
+        waiting, seen = [self.itself()], {self.itself()}
+        while waiting:
+            shape = waiting.pop()
+            yield shape
+            below = [read.shape.itself() for read in shape.reads().values() if read.shape]
+            waiting.extend(dict.fromkeys(each for each in below if each not in seen))
+            seen.update(below)
+
+
+def decoder(shape: Shape, schema: Schema, *, is_strict: bool = False) -> msgspec.json.Decoder[Any]:
+    """Build the decoder for one shape and everything below it.
+
+    Args:
+        shape: the place to decode.
+        schema: the types of the FHIR version.
+        is_strict: check that decimals are JSON numbers too. Decimals are kept as raw text, exactly as written, and
+            checked when they are used; the strict decoder is for finding where such a check failed.
+    """
+    names = {each: f"{each.type}_{index}" for index, each in enumerate(shape.within())}
+    structs = {
+        each: msgspec.defstruct(
+            names[each], _fields(each, schema, names, is_strict=is_strict), gc=False, rename=_RENAME
+        )
+        for each in names
+    }
+    for struct in structs.values():
+        for each, name in names.items():
+            setattr(struct, name, structs[each])
+    return msgspec.json.Decoder(structs[shape.itself()])
+
+
+def _key(attribute: str) -> str:
+    return attribute.removesuffix("_")
+
+
+_RENAME = _key
+
+
+def _fields(shape: Shape, schema: Schema, names: dict[Shape, str], *, is_strict: bool) -> list[Any]:
+    fields: list[Any] = []
+    if shape.type in schema.resources - ANY_RESOURCE:
+        fields.append(("resourceType", Literal[shape.type]))
+    reads = shape.reads()
+    for key in sorted(reads, key=_order(schema.elements(shape.type)).__getitem__):
+        read = reads[key]
+        annotation = _annotation(read, names, is_strict=is_strict)
+        fields.append((read.option.attribute, annotation, () if read.is_list else None))
+    return fields
+
+
+def _order(elements: Any) -> dict[str, int]:
+    keys = [option.key for element in elements.values() for option in element.options]
+    return {key: index for index, each in enumerate(keys) for key in (each, f"_{each}")}
+
+
+def _annotation(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
+    inner = _inner(read, names, is_strict=is_strict)
+    if not read.is_list:
+        return inner if inner is msgspec.Raw else (f"{inner} | None" if isinstance(inner, str) else inner | None)
+    if isinstance(inner, str):
+        may_be_null = read.option.key.startswith("_")
+        return f"list[{inner} | None]" if may_be_null else f"list[{inner}]"
+    return list[inner | None] if read.option.type in PRIMITIVES and inner is not msgspec.Raw else list[inner]  # type: ignore[valid-type]  # built at run time
+
+
+def _inner(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
+    if read.shape is not None and not read.is_presence_only:
+        return names[read.shape.itself()]
+    kind = PRIMITIVES.get(read.option.type)
+    if read.is_presence_only or kind is None:
+        return msgspec.Raw
+    if kind == NUMBER:
+        return int | float if is_strict else msgspec.Raw
+    if kind == INTEGER:
+        return _INTEGERS[read.option.type]
+    return bool if kind == BOOLEAN else str
+
+
+def companion(element: Option) -> Option:
+    """Return the sibling of a primitive element that holds its id and extensions (`_birthDate`)."""
+    return dataclasses.replace(element, type="Element", key=f"_{element.key}")
+
+
+__all__ = ["ANY_RESOURCE", "Element", "Shape", "companion", "decoder"]
