@@ -22,6 +22,7 @@ ids instead. All functions are pure.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -59,6 +60,7 @@ answers contradict the instrument, so the form is not what it claims to be
 (https://hl7.org/fhir/R4/valueset-data-absent-reason.html).
 """
 _ERROR: Final = ("error", "Error")
+_FULL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _canonical_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
@@ -238,9 +240,9 @@ def _observation(common: _Common, part: Part, ids: dict[Part, str]) -> Resource:
     }
     if response.encounter_id:
         resource["encounter"] = {"reference": f"Encounter/{response.encounter_id}"}
-    resource["effectiveDateTime"] = moment.text
+    resource["effectiveDateTime"] = _date_time(moment)
     if moment.instant is not None:
-        resource["issued"] = moment.text
+        resource["issued"] = _date_time(moment)
     if response.is_answered_by_patient:
         resource["performer"] = [{"reference": f"Patient/{response.patient_id}"}]
     resource["method"] = _method(common.version, common.origin.minimum_answered)
@@ -357,6 +359,17 @@ def _identity(*parts: str) -> str:
 @lru_cache(maxsize=16)
 def _device_id(origin: Origin) -> str:
     return _identity(origin.site, origin.software_version, origin.mapping, "device")
+
+
+def _date_time(moment: Moment) -> str:
+    """Return the moment as written where FHIR allows that, else as the nearest that it allows.
+
+    FHIR wants seconds and a zone with every time (https://hl7.org/fhir/R4/datatypes.html#dateTime): a time without
+    a zone is no instant, so only its day is known; one without seconds is written with them.
+    """
+    if moment.instant is None:
+        return moment.day.isoformat()
+    return moment.text if _FULL_TIME.fullmatch(moment.text) else moment.instant.isoformat()
 
 
 @lru_cache(maxsize=16)

@@ -111,6 +111,29 @@ def test_the_time_is_as_written_and_issued_needs_a_time() -> None:
     assert "issued" not in without_time
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("2012-05-04T09:15:00.250+02:00", "2012-05-04T09:15:00.250+02:00"),
+        ("2012-05-04T09:15+02:00", "2012-05-04T09:15:00+02:00"),
+        ("2012-05-04 09:15:00Z", "2012-05-04T09:15:00+00:00"),
+    ],
+)
+def test_a_time_that_fhir_does_not_allow_is_written_as_it_does(text: str, written: str) -> None:
+    moment = Moment(day=date(2012, 5, 4), instant=datetime.fromisoformat(text), text=text)
+
+    resource = built(moment=moment).physical
+
+    assert resource["effectiveDateTime"] == resource["issued"] == written
+
+
+def test_of_a_time_without_a_zone_only_the_day_is_known() -> None:
+    resource = built(moment=Moment(day=date(2012, 5, 4), instant=None, text="2012-05-04T09:15:00")).physical
+
+    assert resource["effectiveDateTime"] == "2012-05-04"
+    assert "issued" not in resource
+
+
 def test_only_a_patient_known_to_have_answered_is_performer_and_author() -> None:
     by_patient, by_unknown = built(), built(is_answered_by_patient=False)
 

@@ -46,6 +46,7 @@ def _outcomes() -> Iterator[outcomes.Outcome]:
     yield _outcome(complete, "2", is_synthetic=True)
     yield _outcome({item: complete[item] for item in range(4, 30)}, status="amended", moment=DATED, version_id="")
     yield _outcome({item: complete[item] for item in range(1, 25)}, encounter_id="", is_answered_by_patient=False)
+    yield _outcome(complete, moment=Moment(day=date(2012, 5, 4), instant=None, text="2012-05-04T09:15:00"))
     yield _outcome({1: [2]})
     yield _outcome({**complete, 3: [5]}, "2")
     yield _outcome({**complete, 3: [1, 2]})
