@@ -30,22 +30,22 @@ REQUIRED_VIEWS: Final[MappingOf[str, tuple[str, tuple[str, ...]]]] = {
     "patient": ("Patient", ("id", "gender", "birth_date", "replaced_by", "is_synthetic")),
     "condition": (
         "Condition",
-        ("id", "patient", "verification_status", "onset_date_time", "onset_period_start", "recorded_date",
+        ("id", "patient", "has_subject", "verification_status", "onset_date_time", "onset_period_start", "recorded_date",
          "code_system", "code"),
     ),
     "procedure": (
         "Procedure",
-        ("id", "patient", "status", "performed_date_time", "performed_period_start", "code_system", "code"),
+        ("id", "patient", "has_subject", "status", "performed_date_time", "performed_period_start", "code_system", "code"),
     ),
     "procedure_body_site": ("Procedure", ("id", "body_site", "text", "code_system", "code")),
     "adverse_event": (
         "AdverseEvent",
-        ("id", "patient", "actuality", "date", "detected", "recorded_date", "seriousness_system", "seriousness",
+        ("id", "patient", "has_subject", "actuality", "date", "detected", "recorded_date", "seriousness_system", "seriousness",
          "severity", "outcome", "suspects", "code_system", "code"),
     ),
     "response": (
         "QuestionnaireResponse",
-        ("id", "patient", "status", "questionnaire", "authored", "version_id", "encounter", "has_source",
+        ("id", "patient", "has_subject", "status", "questionnaire", "authored", "version_id", "encounter", "has_source",
          "source_patient", "author_patient", "is_synthetic"),
     ),
     "response_answer": (

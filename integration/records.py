@@ -141,7 +141,7 @@ class Response:
 
     Attributes:
         response_id: logical id; empty if the resource had none.
-        patient_id: after merging; empty if there is no subject.
+        patient_id: after merging; as referred to if nobody is known by it; empty if there is no subject.
         status: as written.
         version_id: `meta.versionId`, empty if absent.
         authored: as written, empty if absent.

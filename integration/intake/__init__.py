@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from integration.intake import newest, patients, rejection
 from integration.intake.reader import Reader
@@ -15,7 +17,9 @@ from integration.sources.resource import RawResource, Source, Unreadable
 
 __all__ = ["Intake", "RejectedError", "Rejection", "read", "read_response"]
 
-READ_TYPES = ("Patient", "Condition", "Procedure", "AdverseEvent", "QuestionnaireResponse")
+_NAME: Final = re.compile(r"[A-Za-z]{1,64}")
+_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+READ_TYPES: Final = ("Patient", "Condition", "Procedure", "AdverseEvent", "QuestionnaireResponse")
 Progress = Callable[[RawResource | Unreadable], None]
 """Called for every resource met, twice in all: resources are looked at in two passes."""
 
@@ -29,6 +33,7 @@ class Intake:
         merged: how many Patients were merged into others.
         responses: every QuestionnaireResponse after de-duplication, usable or not.
         rejections: what was not used, in order of reading.
+        unknown: lines of which no resource of a known type could be got.
         counts_by_file: resources met, by file and type; older versions included.
         superseded: how many of them were older versions.
         not_read: how many are of a type that no view reads.
@@ -39,6 +44,7 @@ class Intake:
     merged: int
     responses: list[Response]
     rejections: list[Rejection]
+    unknown: int
     counts_by_file: dict[str, Counter[str]]
     superseded: int
     not_read: int
@@ -58,7 +64,7 @@ class Intake:
     def balance(self) -> dict[str, int]:
         """Every input resource or line, by what became of it; the parts add up to `input`."""
         return {
-            "input": self.counts.total() + sum(1 for one in self.rejections if not one.resource),
+            "input": self.counts.total() + self.unknown,
             "accepted": self.accepted.total(),
             "superseded": self.superseded,
             "not_read": self.not_read,
@@ -97,6 +103,7 @@ def read_response(mapping: Mapping, body: bytes, has_patient: Callable[[str], bo
     try:
         header = newest.header(body)
         reference = _reference(header)
+        newest.require_known_type(header)
         if header.resource_type != "QuestionnaireResponse":
             raise RejectedError("resourceType", "not a QuestionnaireResponse")
         reader = Reader(mapping, lambda subject: subject if has_patient(subject) else None)
@@ -115,18 +122,15 @@ class _Survey:
         self.newest = newest.Newest()
         self.counts_by_file: dict[str, Counter[str]] = {}
         self.not_read = 0
+        self.unknown = 0
         self.rejections: dict[int, Rejection] = {}
         self._patients: dict[int, tuple[RawResource, tuple[Patient, frozenset[str]] | RejectedError]] = {}
 
     def see(self, found: RawResource | Unreadable, position: int) -> None:
         """Take notice of one resource."""
-        if isinstance(found, Unreadable):
-            self.rejections[position] = rejection.of_unreadable(found)
-            return
-        try:
-            header = newest.header(found.body)
-        except RejectedError as error:
-            self.rejections[position] = rejection.of(found, "", error)
+        header = self._header(found, position)
+        if header is None or isinstance(found, Unreadable):
+            self.unknown += 1
             return
         self.counts_by_file.setdefault(found.file, Counter())[header.resource_type] += 1
         if header.resource_type not in READ_TYPES:
@@ -141,6 +145,20 @@ class _Survey:
                     RawResource(found.file, found.line, found.within, b""),
                     self._patient(found),
                 )
+
+    def _header(self, found: RawResource | Unreadable, position: int) -> newest.Header | None:
+        """Read the header of a resource of a known type; anything else is rejected and gives None."""
+        if isinstance(found, Unreadable):
+            self.rejections[position] = rejection.of_unreadable(found)
+            return None
+        header = None
+        try:
+            header = newest.header(found.body)
+            newest.require_known_type(header)
+        except RejectedError as error:
+            self.rejections[position] = rejection.of(found, _reference(header), error)
+            return None
+        return header
 
     def directory(self) -> tuple[patients.Directory, int]:
         """Return the patients of the data and how many Patients were accepted; rejects those that cannot be used."""
@@ -200,7 +218,7 @@ class _Collection:
         except RejectedError as error:
             self._rejections[position] = rejection.of(raw, _reference(header), error)
             if kind == "QuestionnaireResponse" and not self._has_row(header.id):
-                self._responses.append(Response(response_id=header.id, reason="rejected"))
+                self._responses.append(self._reader.rejected_response(header.id, raw.body))
         else:
             self._accepted[kind] += 1
 
@@ -211,6 +229,7 @@ class _Collection:
             merged=self._merged,
             responses=self._responses,
             rejections=[self._rejections[position] for position in sorted(self._rejections)],
+            unknown=self._survey.unknown,
             counts_by_file=self._survey.counts_by_file,
             superseded=self._survey.newest.superseded,
             not_read=self._survey.not_read,
@@ -232,7 +251,7 @@ class _Collection:
     def _take_response(self, raw: RawResource) -> None:
         response, problem = self._reader.response(raw.body)
         self._responses.append(response)
-        if response.patient_id:
+        if response.patient_id in self._rows:
             self._rows[response.patient_id].responses.append(response)
         if problem:
             raise problem
@@ -241,5 +260,9 @@ class _Collection:
         return bool(self._responses) and self._responses[-1].response_id == response_id
 
 
-def _reference(header: newest.Header) -> str:
-    return f"{header.resource_type}/{header.id if isinstance(header.id, str) else ''}"
+def _reference(header: newest.Header | None) -> str:
+    """Return `Type/id` as far as it reads like one: what stands there was not checked and is printed."""
+    kind, logical_id = (header.resource_type, header.id) if header else (None, None)
+    if not isinstance(kind, str) or not _NAME.fullmatch(kind):
+        return ""
+    return f"{kind}/{logical_id}" if isinstance(logical_id, str) and _ID.fullmatch(logical_id) else f"{kind}/"

@@ -31,21 +31,24 @@ def header(body: bytes) -> Header:
     """Read a resource's header.
 
     Raises:
-        RejectedError: the body is not JSON, not a resource, or of a type that no FHIR release knows.
+        RejectedError: the body is not JSON or not a JSON object.
     """
     try:
-        found = _decode(body)
+        return _decode(body)
     except msgspec.ValidationError as error:
         raise RejectedError("", "not a FHIR resource: not a JSON object") from error
     except RecursionError as error:
         raise RejectedError("", "not read: nested too deep") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RejectedError("", "not JSON") from error
+
+
+def require_known_type(found: Header) -> None:
+    """Raise RejectedError if the header is not that of a resource of any FHIR release."""
     if not isinstance(found.resource_type, str):
         raise RejectedError("resourceType", "not a FHIR resource: no resourceType")
     if found.resource_type not in RESOURCE_TYPES:
         raise RejectedError("resourceType", "resource type that no FHIR release knows")
-    return found
 
 
 class Newest:

@@ -63,8 +63,8 @@ class Reader:
     def condition(self, body: bytes) -> Condition | None:
         """Return the Condition if it is multiple sclerosis, else None."""
         rows = self._rows(body, "condition")
-        condition_id, subject, status, onset, onset_start, recorded, _, _ = rows[0]
-        patient_id = self._patient_of(subject)
+        condition_id, subject, has_subject, status, onset, onset_start, recorded, _, _ = rows[0]
+        patient_id = self._patient_of(subject, has_subject=has_subject)
         codes = [(row[-2], row[-1]) for row in rows]
         if not self._any("multiple-sclerosis", codes):
             return None
@@ -79,8 +79,8 @@ class Reader:
     def procedure(self, body: bytes) -> Procedure | None:
         """Return the Procedure if it is treatment or imaging, else None."""
         rows = self._rows(body, "procedure")
-        procedure_id, subject, status, performed, performed_start, _, _ = rows[0]
-        patient_id = self._patient_of(subject)
+        procedure_id, subject, has_subject, status, performed, performed_start, _, _ = rows[0]
+        patient_id = self._patient_of(subject, has_subject=has_subject)
         written = performed if performed is not None else performed_start
         when = _date(written, path="performed")
         codes = [(row[-2], row[-1]) for row in rows]
@@ -98,8 +98,8 @@ class Reader:
     def adverse_event(self, body: bytes) -> AdverseEvent | None:
         """Return the AdverseEvent if it is actual, else None."""
         rows = self._rows(body, "adverse_event")
-        event_id, subject, actuality, *dates, systems, codes, severity, outcome, suspects, _, _ = rows[0]
-        patient_id = self._patient_of(subject)
+        event_id, subject, has_subject, actuality, *dates, systems, codes, severity, outcome, suspects, _, _ = rows[0]
+        patient_id = self._patient_of(subject, has_subject=has_subject)
         when = _full_date(dates, path="date")
         if actuality != "actual":
             return None
@@ -119,17 +119,28 @@ class Reader:
     def response(self, body: bytes) -> tuple[Response, RejectedError | None]:
         """Return the QuestionnaireResponse, usable or not, and the rejection if it is one."""
         row = self._rows(body, "response")[0]
-        response_id, subject, status, questionnaire, authored, version_id, encounter, *who, is_synthetic = row
-        patient_id = (self._find_patient(subject) or "") if subject else ""
+        (
+            response_id,
+            subject,
+            has_subject,
+            status,
+            questionnaire,
+            authored,
+            version_id,
+            encounter,
+            *who,
+            is_synthetic,
+        ) = row
+        patient_id = self._known(subject)
         when = _date_if_full(authored)
         version = self._instrument.version_of(questionnaire)
         reason, problem = _first_problem(
-            status=status, version=version, subject=subject, patient_id=patient_id, authored=authored
+            status=status, version=version, has_subject=has_subject, patient_id=patient_id, authored=authored
         )
         score = msis29.score(self._answers(body), version, self._rule) if version and not reason else None
         response = Response(
             response_id=response_id,
-            patient_id=patient_id,
+            patient_id=patient_id or subject or "",
             status=status or "",
             version_id=version_id or "",
             authored=authored or "",
@@ -143,6 +154,20 @@ class Reader:
             reason=reason or (score.reason if score else ""),
         )
         return response, problem
+
+    def rejected_response(self, response_id: str, body: bytes) -> Response:
+        """Return a rejected QuestionnaireResponse with what can still be read of it, so that staff can find it."""
+        try:
+            _, subject, _, status, _, authored, *_ = self._rows(body, "response")[0]
+        except RejectedError:
+            return Response(response_id=response_id, reason="rejected")
+        return Response(
+            response_id=response_id,
+            patient_id=self._known(subject) or subject or "",
+            status=status or "",
+            authored=authored or "",
+            reason="rejected",
+        )
 
     def guard(self, body: bytes) -> None:
         """Raise RejectedError if the resource carries a modifier that nobody declared."""
@@ -164,13 +189,16 @@ class Reader:
     def _answers(self, body: bytes) -> msis29.Answers:
         return answers(self._rows(body, "response_answer"), self._maps["answer"])
 
-    def _patient_of(self, subject: str | None) -> str:
-        if not subject:
+    def _patient_of(self, subject: str | None, *, has_subject: bool) -> str:
+        if not has_subject:
             raise RejectedError("subject", "no subject")
-        patient_id = self._find_patient(subject)
-        if patient_id is None:
+        patient_id = self._known(subject)
+        if not patient_id:
             raise RejectedError("subject", "unknown patient")
         return patient_id
+
+    def _known(self, subject: str | None) -> str:
+        return (self._find_patient(subject) or "") if subject else ""
 
     def _is_by(self, who: list[Any], patient_id: str) -> bool:
         has_source, source, author = who
@@ -237,7 +265,7 @@ def _date_if_full(authored: str | None) -> Moment | None:
 
 
 def _first_problem(
-    *, status: str | None, version: str, subject: str | None, patient_id: str, authored: str | None
+    *, status: str | None, version: str, has_subject: bool, patient_id: str, authored: str | None
 ) -> tuple[ResponseReason, RejectedError | None]:
     """Return why a response is unusable, and its rejection.
 
@@ -246,7 +274,7 @@ def _first_problem(
     """
     is_usable = status in USABLE_RESPONSE
     where: tuple[ResponseReason, RejectedError | None] = ("", None)
-    if not subject:
+    if not has_subject:
         where = ("no subject", RejectedError("subject", "no subject"))
     elif not patient_id:
         where = ("unknown patient", RejectedError("subject", "unknown patient"))

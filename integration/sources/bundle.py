@@ -17,7 +17,7 @@ NOT_JSON: Final = "not JSON"
 
 class _Entry(msgspec.Struct, rename="camel"):
     full_url: str | None = None
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw()
 
 
 class _Bundle(msgspec.Struct, rename="camel"):
@@ -58,7 +58,7 @@ def unpacked(raw: RawResource, limit: int) -> Iterator[RawResource | Unreadable]
 def _entries(raw: RawResource, entries: list[_Entry], limit: int) -> Iterator[RawResource | Unreadable]:
     names = _names_of_urns(entries)
     for number, entry in enumerate(entries):
-        if entry.resource is None:
+        if not entry.resource:
             continue
         body = bytes(entry.resource)
         place = f"{raw.within}.entry[{number}].resource".lstrip(".")
@@ -84,7 +84,7 @@ def _names_of_urns(entries: list[_Entry]) -> dict[str, str]:
     """Return `urn:uuid:...` to `Type/id` for every entry that has such a fullUrl."""
     names = {}
     for entry in entries:
-        if entry.resource is None or not entry.full_url or not entry.full_url.startswith(_URN):
+        if not entry.resource or not entry.full_url or not entry.full_url.startswith(_URN):
             continue
         try:
             header = _header_decoder.decode(entry.resource)
