@@ -1,0 +1,133 @@
+"""The Flask application: its routes, its limits, and how everything that goes wrong is answered."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import traceback
+from typing import Final
+from urllib.parse import urlsplit
+
+import flask
+from flask import Flask, Response, g, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from integration.errors import ConfigurationError
+from server import fhir_api
+from server.operation_outcome import Refusal, RefusedError, refused
+from server.services import Services
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS: Final = 5
+_REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_PROBLEMS: Final = {
+    400: "the request is not understood",
+    404: "there is nothing at this address; /fhir/metadata tells what there is",
+    405: "this address does not take this method; /fhir/metadata tells what it takes",
+}
+
+
+def create_app(services: Services) -> Flask:
+    """Build the application. It starts nothing: whoever calls starts the worker and the server."""
+    app = Flask("outcome-bridge", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = services.body_limit_bytes
+    app.register_blueprint(fhir_api.blueprint(services))
+    _add_request_ids(app, services)
+    app.before_request(_require_loopback_name)
+    _add_health(app, services)
+    _add_error_answers(app, services)
+    return app
+
+
+def require_loopback(host: str) -> None:
+    """Refuse to listen where others could reach us: there is no authentication yet.
+
+    Raises:
+        ConfigurationError: the host is no loopback address.
+    """
+    if not _is_loopback(host.strip("[]")):
+        raise ConfigurationError(
+            f"host {host}: without authentication the service listens on a loopback address only;"
+            " use 127.0.0.1, ::1 or localhost"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_loopback_name() -> None:
+    """Refuse other names for this machine, so that a web page cannot reach us under its own (DNS rebinding).
+
+    Flask's TRUSTED_HOSTS does not know IPv6 addresses.
+    """
+    try:
+        name = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        name = ""
+    if not _is_loopback(name):
+        raise RefusedError(400, "the Host header must name a loopback address")
+
+
+def _add_request_ids(app: Flask, services: Services) -> None:
+    @app.before_request
+    def _take_request_id() -> None:
+        sent = request.headers.get("X-Request-Id", "")
+        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else services.new_id()
+
+    @app.after_request
+    def _echo_request_id(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        return response
+
+
+def _add_health(app: Flask, services: Services) -> None:
+    @app.get("/healthz")
+    def healthz() -> Response:
+        is_working = services.is_working()
+        status = {"status": "ok" if is_working else "worker is not working", "inbox": services.inbox.counts()}
+        answer = flask.jsonify(status)
+        answer.status_code = 200 if is_working else 503
+        return answer
+
+
+def _add_error_answers(app: Flask, services: Services) -> None:
+    @app.errorhandler(RefusedError)
+    def _refused(error: RefusedError) -> Response:
+        return refused(error.refusal)
+
+    @app.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        return refused(_of_http(error, services.body_limit_bytes))
+
+    @app.errorhandler(DBAPIError)
+    def _storage(error: DBAPIError) -> Response:
+        _log_fault("storage_failed", error)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return refused(Refusal(status=503, problem="nothing was stored: the disk refuses; try again", headers=headers))
+
+    @app.errorhandler(Exception)
+    def _unforeseen(error: Exception) -> Response:
+        _log_fault("request_failed", error)
+        return refused(Refusal(status=500, problem="an unforeseen fault; the service's log names it by X-Request-Id"))
+
+
+def _of_http(error: HTTPException, body_limit_bytes: int) -> Refusal:
+    status = error.code or 500
+    if status == 413:
+        return Refusal(status=413, problem=f"the body is longer than {body_limit_bytes} bytes")
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return Refusal(status=status, problem=_PROBLEMS.get(status, error.name), headers=headers)
+
+
+def _log_fault(action: str, error: Exception) -> None:
+    """Log where a fault arose; not its message, which may quote a body."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    facts = {"action": action, "request": g.request_id, "error": type(error).__name__, "frames": frames}
+    logger.error("%s: %s", action, type(error).__name__, extra=facts)

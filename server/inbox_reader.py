@@ -1,0 +1,105 @@
+"""From the inbox to the ledger: each stored response that counts becomes a planned outcome, or withdraws one.
+
+Every step may be repeated: the ledger knows an outcome by its derived identifiers, and the inbox is settled
+afterwards. One reader serves an inbox at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from integration import outcomes
+from integration.intake import Rejection
+from integration.intake.newest import Newest, header
+from integration.records import Response
+from server.inbox import Entry, Inbox, State
+
+logger = logging.getLogger(__name__)
+
+ReadResponse = Callable[[bytes], Response | Rejection]
+"""Reads and scores one QuestionnaireResponse given as JSON (`integration.intake.read_response`)."""
+
+
+class Ledger(Protocol):
+    """Where outcomes are planned (`server.ledger.Ledger`); to repeat a call with the same arguments has no effect."""
+
+    def plan(self, site: str, device: outcomes.Resource, planned: Iterable[outcomes.Outcome]) -> object:
+        """Make these the desired outcomes of their responses, durably."""
+
+    def withdraw(self, site: str, response_id: str, *, reason: str) -> object:
+        """Make "withdrawn" the desired state of the response's outcome, durably; nothing if it has none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """What one look at the inbox came to.
+
+    Attributes:
+        settled: responses that were brought to their state.
+        failed: responses that could not be, by an unforeseen fault; they are tried again at the next sweep.
+    """
+
+    settled: int
+    failed: int
+
+
+class InboxReader:
+    """Reads one site's inbox and plans its outcomes.
+
+    Args:
+        inbox: where responses wait.
+        read: reads and scores one.
+        ledger: where outcomes are planned.
+        origin: the site and what computes, as of now.
+    """
+
+    def __init__(
+        self, *, inbox: Inbox, read: ReadResponse, ledger: Ledger, origin: Callable[[], outcomes.Origin]
+    ) -> None:
+        self._inbox, self._read, self._ledger, self._origin = inbox, read, ledger, origin
+
+    def plan_waiting(self) -> Sweep:
+        """Settle everything that waits. A response that fails holds up no other."""
+        settled = failed = after = 0
+        while batch := self._inbox.waiting(after):
+            for entry in batch:
+                is_settled = self._settle(entry)
+                settled, failed = settled + is_settled, failed + (not is_settled)
+            after = batch[-1].sequence
+        return Sweep(settled=settled, failed=failed)
+
+    def _settle(self, entry: Entry) -> bool:
+        try:
+            state, problem = self._planned(entry)
+            self._inbox.settle(entry.sequence, state, problem)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one response must not stop those behind it
+            # Its type only: a message or a traceback may quote the body.
+            facts = {"action": "response_failed", "response": entry.response_id, "error": type(error).__name__}
+            logger.error("a response could not be planned", extra=facts)
+            return False
+        logger.info("response %s", state, extra={"action": f"response_{state}", "response": entry.response_id})
+        return True
+
+    def _planned(self, entry: Entry) -> tuple[State, str]:
+        if not self._counts(entry):
+            return "superseded", ""
+        response = self._read(entry.body)
+        if isinstance(response, Rejection):
+            return "rejected", f"{response.path}: {response.problem}"
+        origin = self._origin()
+        if response.has_outcome:
+            self._ledger.plan(origin.site, outcomes.device(origin), [outcomes.build(response, origin)])
+            return "planned", ""
+        self._ledger.withdraw(origin.site, entry.response_id, reason=response.reason)
+        return "without_outcome", response.reason
+
+    def _counts(self, entry: Entry) -> bool:
+        """Whether this is the version that counts among all that arrived, by the rule that files are read with."""
+        newest = Newest()
+        key = ("QuestionnaireResponse", entry.response_id)
+        for version in self._inbox.versions(entry.response_id):
+            newest.see(key, header(version.body), version.sequence)
+        return newest.counts(key, entry.sequence)

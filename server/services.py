@@ -1,0 +1,42 @@
+"""What the web application works with; put together by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from server.inbox import Inbox
+from server.inbox_reader import ReadResponse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """Everything that the application needs and does not make itself.
+
+    Attributes:
+        inbox: where responses are stored.
+        read: reads and scores one QuestionnaireResponse; decides what is refused.
+        wake: tells the worker that something was stored.
+        is_working: whether the worker does its work.
+        now: the clock; aware, UTC.
+        new_id: makes a logical id, or a request id.
+        software_version: of Outcome Bridge.
+        fhir_version: of the mapping (`4.0.1`).
+        body_limit_bytes: a longer request body is refused.
+    """
+
+    inbox: Inbox
+    read: ReadResponse
+    wake: Callable[[], None]
+    is_working: Callable[[], bool]
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    software_version: str
+    fhir_version: str = "4.0.1"
+    body_limit_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def fhir_release(self) -> str:
+        """Major and minor version, as the `fhirVersion` parameter of a content type has it (`4.0`)."""
+        return ".".join(self.fhir_version.split(".")[:2])

@@ -1,0 +1,152 @@
+"""From the inbox to the ledger."""
+
+import json
+from typing import Any
+
+import pytest
+
+from server.inbox import Arrival
+from server.inbox_reader import InboxReader, Sweep
+
+KINDS = ("panel", "physical", "psychological", "provenance")
+
+
+def in_error(body: Any) -> bytes:
+    return bytes(body(status="entered-in-error"))
+
+
+def test_a_stored_response_becomes_a_planned_outcome(service: Any, body: Any) -> None:
+    service.post(body())
+
+    sweep = service.reader.plan_waiting()
+
+    assert sweep == Sweep(settled=1, failed=0)
+    assert set(service.planned()) == {f"r1/{kind}" for kind in KINDS}
+    assert service.planned()["r1/physical"]["valueQuantity"]["value"] == 50
+    assert service.inbox.counts() == {"planned": 1}
+
+
+def test_sweeping_again_plans_nothing_new(service: Any, body: Any) -> None:
+    service.post(body())
+    service.reader.plan_waiting()
+    before = service.planned()
+
+    assert service.reader.plan_waiting() == Sweep(settled=0, failed=0)
+    assert service.planned() == before
+
+
+def test_a_crash_between_planning_and_settling_is_repaired(service: Any, body: Any) -> None:
+    service.post(body())
+    service.reader.plan_waiting()
+    before = service.planned()
+    (entry,) = service.inbox.versions("r1")
+    service.inbox.settle(entry.sequence, "received")  # as if the process had been killed before it
+
+    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+    assert service.planned() == before
+
+
+def test_an_amended_response_replaces_what_was_planned(service: Any, body: Any) -> None:
+    service.post(body())
+    service.reader.plan_waiting()
+    service.put("r1", body(status="amended", answer=4))
+    service.reader.plan_waiting()
+
+    physical = service.planned()["r1/physical"]
+    assert (physical["status"], physical["valueQuantity"]["value"]) == ("amended", 75)
+    assert service.inbox.counts() == {"planned": 2}
+
+
+@pytest.mark.parametrize("change", [{"status": "entered-in-error"}, {"questionnaire": "urn:phq-9"}])
+def test_a_response_that_becomes_unusable_withdraws_its_outcome(
+    service: Any, body: Any, change: dict[str, str]
+) -> None:
+    service.post(body())
+    service.reader.plan_waiting()
+    service.put("r1", body(**change))
+    service.reader.plan_waiting()
+
+    assert service.planned() == {}
+    assert service.ledger.counts("north", resource_type="Observation") == {"retracted": 3}
+    assert service.inbox.counts() == {"planned": 1, "without_outcome": 1}
+
+
+def test_an_unusable_response_without_an_outcome_withdraws_nothing(service: Any, body: Any) -> None:
+    service.post(in_error(body))
+
+    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+    assert service.planned() == {}
+
+
+def test_a_newest_version_that_is_unusable_does_not_revive_an_older_one(service: Any, body: Any) -> None:
+    service.post(body(status="entered-in-error", meta={"versionId": "2"}))
+    service.reader.plan_waiting()
+    service.post(body(meta={"versionId": "1"}))
+    service.reader.plan_waiting()
+
+    assert service.planned() == {}
+    assert service.inbox.counts() == {"without_outcome": 1, "superseded": 1}
+
+
+def test_an_older_version_that_comes_late_changes_nothing(service: Any, body: Any) -> None:
+    service.post(body(answer=4, meta={"versionId": "10"}))
+    service.reader.plan_waiting()
+    service.post(body(answer=2, meta={"versionId": "9"}))
+    service.reader.plan_waiting()
+
+    assert service.planned()["r1/physical"]["valueQuantity"]["value"] == 75
+
+
+def test_of_two_versions_that_wait_only_the_newer_is_planned(service: Any, body: Any) -> None:
+    service.post(body(answer=4))
+    service.post(body(answer=2))
+
+    assert service.reader.plan_waiting() == Sweep(settled=2, failed=0)
+    assert service.planned()["r1/physical"]["valueQuantity"]["value"] == 25
+    assert service.inbox.counts() == {"superseded": 1, "planned": 1}
+
+
+def test_a_response_that_cannot_be_read_any_more_keeps_its_reason(service: Any, body: Any) -> None:
+    service.post(body())
+    service.patients.clear()
+
+    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+    assert service.inbox.counts() == {"rejected": 1}
+    assert service.planned() == {}
+
+
+def test_an_unscorable_response_is_planned_with_its_reason(service: Any, body: Any) -> None:
+    service.post(body(answer=9))
+    service.reader.plan_waiting()
+
+    assert service.planned()["r1/physical"]["dataAbsentReason"]["text"] == "answer out of range"
+
+
+def test_a_response_that_fails_holds_up_no_other_and_is_tried_again(
+    service: Any, body: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b", "c"):
+        service.post(body(id=name))
+
+    def read(sent: bytes) -> Any:
+        if json.loads(sent)["id"] == "b":
+            raise RuntimeError("Zylpha-4711")
+        return service.services.read(sent)
+
+    origin = service.reader._origin
+    reader = InboxReader(inbox=service.inbox, read=read, ledger=service.ledger, origin=origin)
+
+    assert reader.plan_waiting() == Sweep(settled=2, failed=1)
+    assert service.inbox.counts() == {"planned": 2, "received": 1}
+    assert "Zylpha" not in caplog.text
+    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+
+
+def test_more_than_one_batch_is_settled_in_one_sweep(service: Any, body: Any) -> None:
+    for number in range(203):
+        arrival = Arrival(
+            response_id=f"n{number}", content_hash=f"h{number}", body=body(id=f"n{number}"), request_id=""
+        )
+        service.inbox.store(arrival)
+
+    assert service.reader.plan_waiting() == Sweep(settled=203, failed=0)
