@@ -73,7 +73,7 @@ class Limits(_Table):
     timeout_seconds: float = Field(default=30.0, gt=0, strict=False)
     page_size: int = Field(default=200, ge=1, le=10_000)
     entries_per_transaction: int = Field(default=200, ge=4, le=10_000)
-    writes_per_run: int | None = Field(default=None, ge=1)
+    writes_per_run: int | None = Field(default=None, ge=4)
 
 
 class Site(_Table):
