@@ -16,6 +16,7 @@ from integration.report.drawing import IMPROVED, INK, MUTED, RULE, UNCHANGED, WO
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 Floats = npt.NDArray[np.float64]
 BIN_POINTS: Final = 5
@@ -46,27 +47,32 @@ class Interval:
     high: float
 
 
-def change(name: str, changes: Floats, *, title: str, alternative: str) -> Drawing:
+def change(name: str, changes: Floats, *, reach: float, title: str, alternative: str) -> Drawing:
     """Draw how the changes are distributed, and the same changes from the largest fall to the largest rise.
 
     Args:
         name: unique on the page.
         changes: (n,) points of the 0-100 score, negative is improvement, no NaN, n > 0.
+        reach: points shown to either side of zero; none of the changes is larger.
         title: above the figure.
         alternative: in words.
     """
 
     def paint(figure: Figure) -> None:
-        reach = max(10.0, float(np.ceil(np.abs(changes).max() / 10) * 10))
         _histogram(_axes(figure, 0.13, 0.60, 0.84, 0.33), changes, reach)
         _waterfall(_axes(figure, 0.13, 0.10, 0.84, 0.33), changes, reach)
 
-    caption = "Above: patients by change, the thin grey bar is no change at all. Below: every change in order of size."
-    return draw(paint, name=name, height=330, title=title, alternative=alternative, caption=caption)
+    return draw(paint, name=name, height=330, title=title, alternative=alternative)
 
 
 def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     return figure.add_axes((left, bottom, width, height))
+
+
+def _whole_numbers(most: int) -> MaxNLocator:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - with the rest of matplotlib, when first drawn
+
+    return MaxNLocator(nbins=most, steps=[1, 2, 5, 10], integer=True)
 
 
 def _histogram(axes: Axes, changes: Floats, reach: float) -> None:
@@ -76,10 +82,12 @@ def _histogram(axes: Axes, changes: Floats, reach: float) -> None:
     same = int((changes == 0).sum())
     axes.stairs(falls[::-1], -edges[::-1], fill=True, color=IMPROVED)
     axes.stairs(rises, edges, fill=True, color=WORSENED)
-    axes.bar([0], [same], width=reach / 45, color=UNCHANGED, edgecolor="white", linewidth=0.6)
+    axes.bar([0], [same], width=reach / 20, color=UNCHANGED, edgecolor="white", linewidth=0.6)
     top = max(1, int(max(falls.max(), rises.max(), same)))
-    axes.set(xlim=(-reach, reach), ylim=(0, top * 1.28), xlabel="Change in points (fall = improvement)", ylabel="Patients")
-    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+    axes.set(
+        xlim=(-reach, reach), ylim=(0, top * 1.28), xlabel="Change in points (fall = improvement)", ylabel="Patients"
+    )
+    axes.yaxis.set_major_locator(_whole_numbers(4))
     _shares(axes, changes)
     middle = float(np.median(changes))
     axes.plot([middle, middle], [0, top * 1.12], color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -88,7 +96,9 @@ def _histogram(axes: Axes, changes: Floats, reach: float) -> None:
 
 def _shares(axes: Axes, changes: Floats) -> None:
     counts = ((changes < 0).sum(), (changes == 0).sum(), (changes > 0).sum())
-    for place, anchor, (word, colour, _), number in zip((0.0, 0.5, 1.0), ("left", "center", "right"), SHARES, counts, strict=True):
+    for place, anchor, (word, colour, _), number in zip(
+        (0.0, 0.5, 1.0), ("left", "center", "right"), SHARES, counts, strict=True
+    ):
         text = MUTED if word == "unchanged" else colour
         axes.text(place, 1.12, f"{number:,} {word}", ha=anchor, color=text, fontweight="bold", transform=axes.transAxes)
 
@@ -123,13 +133,14 @@ def scores(name: str, pairs: Sequence[tuple[str, Floats, Floats]], *, title: str
                 _box(axes, index * 2.6 + offset, values, colour)
                 ticks.append(index * 2.6 + offset)
                 labels.append(word)
-            axes.text(index * 2.6 + 0.5, -20, f"{visit}, n = {len(before):,}", ha="center", fontsize=11, fontweight="bold")
+            axes.text(
+                index * 2.6 + 0.5, -20, f"{visit}, n = {len(before):,}", ha="center", fontsize=11, fontweight="bold"
+            )
         axes.set(ylim=(0, 100), xlim=(-0.8, ticks[-1] + 0.8), ylabel="Score, 0 best to 100 worst", xticks=ticks)
         axes.set_xticklabels(labels)
         axes.tick_params(axis="x", length=0)
 
-    caption = "Box: middle half and median; whiskers: 5th to 95th percentile; dot: mean. Lower is better."
-    return draw(paint, name=name, height=260, title=title, alternative=alternative, caption=caption)
+    return draw(paint, name=name, height=260, title=title, alternative=alternative)
 
 
 def _box(axes: Axes, place: float, values: Floats, colour: str) -> None:
@@ -152,7 +163,7 @@ def responders(name: str, bars: Sequence[Bar], *, title: str, alternative: str) 
     height = 62.0 + 26 * len(bars)
 
     def paint(figure: Figure) -> None:
-        axes = _axes(figure, 0.30, 28 / height, 0.68, 1 - 56 / height)
+        axes = _axes(figure, 0.30, 28 / height, 0.64, 1 - 56 / height)
         for place, bar in enumerate(bars):
             _share_bar(axes, place, bar)
         axes.set(xlim=(0, 100), ylim=(len(bars) - 0.5, -0.5), xticks=(0, 25, 50, 75, 100), yticks=range(len(bars)))
@@ -173,8 +184,10 @@ def _share_bar(axes: Axes, place: int, bar: Bar) -> None:
     for number, (_, colour, text) in zip(numbers, SHARES, strict=True):
         width = 100 * number / sum(numbers)
         axes.barh([place], [width], left=[left], height=0.74, color=colour, edgecolor="white", linewidth=0.8)
-        if width >= 7:
-            axes.text(left + width / 2, place, f"{number:,}", ha="center", va="center_baseline", color=text, fontsize=10)
+        if width >= 1.0 + 2.6 * len(str(number)):
+            axes.text(
+                left + width / 2, place, f"{number:,}", ha="center", va="center_baseline", color=text, fontsize=10
+            )
         left += width
 
 
@@ -192,15 +205,23 @@ def forest(name: str, intervals: Sequence[Interval], *, title: str, alternative:
     height = 52.0 + 20 * len(lines)
 
     def paint(figure: Figure) -> None:
-        axes = _axes(figure, 0.36, 38 / height, 0.61, 1 - 44 / height)
+        axes = _axes(figure, 0.46, 38 / height, 0.51, 1 - 44 / height)
         for place, (label, row) in enumerate(lines):
             weight = "normal" if row else "bold"
-            axes.text(-0.58, place, label, transform=axes.get_yaxis_transform(), va="center_baseline", fontweight=weight)
+            axes.text(
+                -0.46 / 0.51,
+                place,
+                label,
+                transform=axes.get_yaxis_transform(),
+                va="center_baseline",
+                fontweight=weight,
+            )
             if row:
                 axes.plot([row.low, row.high], [place, place], color=IMPROVED, linewidth=1.8, solid_capstyle="butt")
                 axes.plot([row.value], [place], marker="s", markersize=6, color=IMPROVED, markeredgecolor="white")
         reach = max(abs(limit) for row in intervals for limit in (row.low, row.high)) * 1.08 or 1.0
         axes.axvline(0, color=MUTED, linewidth=0.8)
+        axes.xaxis.set_major_locator(_whole_numbers(5))
         axes.set(xlim=(-reach, reach), ylim=(len(lines) - 0.4, -0.6), yticks=(), xlabel=axis)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=RULE, linewidth=0.5)
@@ -230,21 +251,26 @@ def survival(name: str, curve: pd.DataFrame, *, ticks: Sequence[int], title: str
         title: above the figure.
         alternative: in words.
     """
-    days, share = _steps(curve["days"], curve["survival"], ticks[-1])
-    limits = [_steps(curve["days"], curve[column].fillna(curve["survival"]), ticks[-1])[1] for column in ("ci_low", "ci_high")]
+    days, share = _steps(curve["days"], curve["survival"])
+    limits = [_steps(curve["days"], curve[column].fillna(curve["survival"]))[1] for column in ("ci_low", "ci_high")]
 
     def paint(figure: Figure) -> None:
         axes = _axes(figure, 0.14, 0.34, 0.83, 0.61)
         axes.fill_between(days, limits[0], limits[1], step="post", color=IMPROVED, alpha=0.2, linewidth=0)
         axes.step(days, share, where="post", color=IMPROVED, linewidth=1.8)
         floor = min(95.0, float(np.floor(np.min(limits[0]) / 5) * 5))
-        axes.set(xlim=(0, ticks[-1]), ylim=(floor, 100), xticks=ticks, xlabel="Days since the first session")
+        axes.set(xlim=(0, days[-1]), ylim=(floor, 100), xticks=ticks, xlabel="Days since the first session")
         axes.set_ylabel("Not retreated, %")
-        axes.text(-0.14, -0.40, "At risk", transform=axes.transAxes, fontweight="bold", fontsize=10)
+        axes.text(-0.14, -0.38, "At risk", transform=axes.transAxes, fontweight="bold", fontsize=10)
         for tick in ticks:
-            axes.text(tick, -0.53, f"{at_risk(curve, tick):,}", transform=axes.get_xaxis_transform(), ha="center", fontsize=10)
+            axes.text(
+                tick, -0.50, f"{at_risk(curve, tick):,}", transform=axes.get_xaxis_transform(), ha="center", fontsize=10
+            )
 
-    caption = "Shaded: pointwise 95 % interval. The vertical axis does not start at zero."
+    caption = (
+        "Shaded: pointwise 95 % interval. The vertical axis does not start at zero. "
+        "Drawn while one in ten is still followed (Pocock et al., Lancet 2002;359:1686-1689)."
+    )
     return draw(paint, name=name, height=270, title=title, alternative=alternative, caption=caption)
 
 
@@ -254,10 +280,7 @@ def at_risk(curve: pd.DataFrame, day: int) -> int:
     return int(later.iloc[0]) if len(later) else 0
 
 
-def _steps(days: pd.Series[float], values: pd.Series[float], last: int) -> tuple[Floats, Floats]:
-    """Return the curve from day 0 at 100 % to the last day shown, in percent."""
-    kept = days <= last
-    places = np.concatenate(([0.0], days[kept].to_numpy(dtype=float), [float(last)]))
-    heights = np.concatenate(([100.0], 100 * values[kept].to_numpy(dtype=float)))
-    return places, np.append(heights, heights[-1])
-
+def _steps(days: pd.Series[float], values: pd.Series[float]) -> tuple[Floats, Floats]:
+    """Return the curve from day 0 at 100 % on, in percent."""
+    places = np.concatenate(([0.0], days.to_numpy(dtype=float)))
+    return places, np.concatenate(([100.0], 100 * values.to_numpy(dtype=float)))

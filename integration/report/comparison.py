@@ -51,8 +51,8 @@ def _figure(report: ReportInputs, results: Results, key: Selector) -> tuple[str,
         return _what(key), formats.NONE
     if found.denominator is not None and found.numerator is not None and key.statistic.startswith("rate"):
         return _what(key), _rate(found)
-    adjusted = f", {formats.p_equals(found.p_adjusted)} after Holm" if found.p_adjusted is not None else ""
-    return _what(key), f"{formats.p_equals(found.p_value)}{adjusted}, n = {formats.count(found.n)}"
+    adjusted = f" ({formats.p_value(found.p_adjusted)} after Holm)" if found.p_adjusted is not None else ""
+    return _what(key), f"{formats.p_equals(found.p_value)}{adjusted}, n = {formats.count(found.denominator)}"
 
 
 def _rate(found: Estimate) -> str:
@@ -72,12 +72,16 @@ def _what(key: Selector) -> str:
         name = ""
     where = labels.scale_visit(key.scale, key.visit) if key.scale else labels.VISITS.get(key.visit, key.visit)
     kind = labels.DENOMINATORS.get(key.denominator_kind, "")
-    return ", ".join(word for word in (name, where, f"of those {kind}" if kind != "cohort" else "of the cohort") if word and word != "of those ")
+    return ", ".join(
+        word
+        for word in (name, where, f"of those {kind}" if kind != "cohort" else "of the cohort")
+        if word and word != "of those "
+    )
 
 
 def headlines(report: ReportInputs, results: Results) -> tuple[Headline, ...]:
     """Return what this data say, one line a question of the abstract, every rate with its numerator and denominator."""
-    return (*_improved(results), *_again(results), *_harmed(results), *_followed(report))
+    return (*_followed(report), *_improved(results), *_again(results), *_harmed(results))
 
 
 def _improved(results: Results) -> Iterator[Headline]:
@@ -114,7 +118,7 @@ def _harmed(results: Results) -> Iterator[Headline]:
         yield Headline(
             question="Adverse event coded serious",
             answer=formats.percent(rate.value),
-            detail=f"{formats.part(rate.numerator, rate.denominator)} of the cohort; 95 % CI {limits(rate)}. "
+            detail=f"{formats.part(rate.numerator, rate.denominator)} of the cohort; 95 % CI {limits(rate, 2)}. "
             f"Any adverse event: {share(every)}.",
         )
 
@@ -123,5 +127,7 @@ def _followed(report: ReportInputs) -> Iterator[Headline]:
     total = len(report.cohort)
     if total:
         counts = [(visit, int(people.seen(report.cohort, visit).sum())) for visit in labels.FOLLOW_UPS]
-        said = "; ".join(f"{formats.part_percent(number, total)} seen at {labels.VISITS[visit]}" for visit, number in counts)
-        yield Headline(question="Followed", answer=f"{total:,} patients", detail=f"{said}. Nobody was compared with.")
+        said = "; ".join(
+            f"{formats.part_percent(number, total)} seen at {labels.VISITS[visit]}" for visit, number in counts
+        )
+        yield Headline(question="Followed", answer=f"{total:,} patients", detail=f"{said}. No comparison group.")

@@ -1,8 +1,8 @@
-"""Draw a matplotlib Figure as inline SVG: the same bytes for the same figure, live text, no identifier used twice on a page.
+"""Draw a matplotlib Figure as inline SVG: the same bytes for the same figure, live text, unique identifiers.
 
-A figure is 360 units wide, so that on a phone's page a unit is about a CSS pixel and 11-unit text stays readable; on wider
-screens the page sets two figures side by side. matplotlib is imported when the first figure is drawn, not before, and its
-`pyplot` never: nothing global is left behind.
+A figure is 360 units wide, so that on a phone's page a unit is about a CSS pixel and 11-unit text stays readable; on
+wider screens the page sets two figures side by side. matplotlib is imported when the first figure is drawn, not before,
+and its `pyplot` never: nothing global is left behind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup, escape
 
@@ -23,9 +23,9 @@ POINTS_PER_INCH: Final = 72.0
 
 INK, MUTED, RULE = "#1c2733", "#52606d", "#c9d1d9"
 IMPROVED, UNCHANGED, WORSENED = "#0067a5", "#9aa5b1", "#c8500a"
-"""Blue, grey and vermilion: told apart with every common colour vision deficiency and in grey print by their lightness."""
+"""Blue, grey and vermilion: told apart with every common colour vision deficiency; the words stand beside them too."""
 
-_STYLE: Final = {
+_STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "font.family": ["DejaVu Sans"],  # measured with it, wider than what the page sets, so that nothing runs over
     "font.size": 11,

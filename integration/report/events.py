@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from integration.report.results import Estimate, Results
 from integration.report.tables import Body, Column, Table, columns
 
 MAX_KINDS: Final = 60
+DRAWN_SHARE: Final = 0.1
 TICK_DAYS: Final = 60
 HORIZON: Final = "km_retreated_day_"
 EVENTS: Final[Mapping[str, str]] = {
@@ -27,7 +28,10 @@ def retreatment_table(results: Results) -> Table:
     """Return how many were retreated and how many had a stent, among each denominator, and Kaplan-Meier estimates."""
     bodies = (
         Body(label="Treated again in a later session", rows=tuple(_rates(results, "retreatment", "rate"))),
-        Body(label="Treated again after a visit with improvement", rows=tuple(_rates(results, "retreatment", "rate_after_improvement"))),
+        Body(
+            label="Treated again after a visit with improvement",
+            rows=tuple(_rates(results, "retreatment", "rate_after_improvement")),
+        ),
         Body(label="Kaplan-Meier: treated again by", rows=tuple(_horizons(results))),
         Body(label="Venous stent in the first session", rows=tuple(_rates(results, "stent", "rate"))),
         Body(label="Sessions with a venous stent", rows=tuple(_rates(results, "stent", "rate_per_session"))),
@@ -50,7 +54,9 @@ def _filled(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
 def _rates(results: Results, analysis: str, statistic: str) -> Iterator[tuple[str, ...]]:
     for key, one in results:
         if (key.analysis, key.statistic) == (analysis, statistic) and one.denominator:
-            yield (_among(key, one), formats.part(one.numerator, one.denominator), formats.percent(one.value), limits(one))
+            places = 2 if analysis in EVENTS else 1
+            share = formats.percent(one.value, places)
+            yield (_among(key, one), formats.part(one.numerator, one.denominator), share, limits(one, places))
 
 
 def _among(key: Selector, one: Estimate) -> str:
@@ -73,7 +79,14 @@ def _horizons(results: Results) -> Iterator[tuple[str, ...]]:
 def event_rates_table(results: Results) -> Table:
     """Return the rates of adverse events a patient and a session."""
     bodies = tuple(
-        Body(label=label, rows=(*_rates(results, analysis, "rate"), *_rates(results, analysis, "rate_per_session"), *_bound(results, analysis)))
+        Body(
+            label=label,
+            rows=(
+                *_rates(results, analysis, "rate"),
+                *_rates(results, analysis, "rate_per_session"),
+                *_bound(results, analysis),
+            ),
+        )
         for analysis, label in EVENTS.items()
     )
     return Table(
@@ -81,7 +94,8 @@ def event_rates_table(results: Results) -> Table:
         caption="Adverse events, patients and sessions with at least one",
         columns=columns("Among", "n/N", "%", "95 % CI"),
         bodies=_filled(bodies),
-        note="Exact (Clopper-Pearson) intervals. Where no event was recorded, the upper limit says how many the data still allow.",
+        note="Exact (Clopper-Pearson) intervals. Where no event was recorded, the upper limit says what the data still "
+        "allow.",
         empty="Nobody is in the cohort.",
     )
 
@@ -89,7 +103,12 @@ def event_rates_table(results: Results) -> Table:
 def _bound(results: Results, analysis: str) -> Iterator[tuple[str, ...]]:
     bound = results.one(analysis, "rate_upper_bound")
     if bound is not None and bound.value is not None:
-        yield ("None recorded: one-sided 95 % upper bound, patients", "", "", f"up to {formats.percent(bound.value, 2)}")
+        yield (
+            "None recorded: one-sided 95 % upper bound, patients",
+            "",
+            "",
+            f"up to {formats.percent(bound.value, 2)}",
+        )
 
 
 def event_kinds_table(report: ReportInputs) -> Table:
@@ -111,7 +130,8 @@ def event_kinds_table(report: ReportInputs) -> Table:
         bodies=(Body(rows=rows),),
         note="Counted: in the window after any session of the patient, or linked to a session by the record itself."
         + _elsewhere(len(report.adverse_events) - len(kept)),
-        empty="No adverse event is recorded in the window or linked to a session. Not recorded is not the same as not happened.",
+        empty="No adverse event is recorded in the window or linked to a session. Not recorded is not the same as "
+        "not happened.",
     )
 
 
@@ -125,18 +145,30 @@ def _elsewhere(number: int) -> str:
     return f" {formats.plural(number, 'event')} of treated patients outside the cohort not shown." if number else ""
 
 
-def _kind_row(report: ReportInputs, keys: tuple[str, ...], events: pd.DataFrame) -> tuple[str, ...]:
+def _kind_row(report: ReportInputs, keys: tuple[Any, ...], events: pd.DataFrame) -> tuple[str, ...]:
     code, *rest = keys
     label = report.code_labels.get(code, "")
     days = events["days_from_procedure"].dropna().astype(int)
-    span = formats.NONE if not len(days) else f"{days.min()}" if days.min() == days.max() else f"{days.min()} to {days.max()}"
+    span = (
+        formats.NONE
+        if not len(days)
+        else f"{days.min()}"
+        if days.min() == days.max()
+        else f"{days.min()} to {days.max()}"
+    )
     named = f"{label} ({code})" if label else code or "no code"
-    return (named, *(word or "not recorded" for word in rest), f"{len(events):,}", f"{events['patient_id'].nunique():,}", span)
+    return (
+        named,
+        *(word or "not recorded" for word in rest),
+        f"{len(events):,}",
+        f"{events['patient_id'].nunique():,}",
+        span,
+    )
 
 
 def curve_figure(report: ReportInputs) -> Drawing | None:
     """Return the Kaplan-Meier figure; None where nobody was followed."""
-    curve = report.retreatment_curve
+    curve = _drawn(report.retreatment_curve)
     if not len(curve) or not float(curve["days"].max()):
         return None
     longest = float(curve["days"].max())
@@ -146,6 +178,18 @@ def curve_figure(report: ReportInputs) -> Drawing | None:
     risk = ", ".join(f"{charts.at_risk(curve, tick):,} at day {tick}" for tick in ticks)
     said = (
         f"Kaplan-Meier curve of remaining without retreatment over {int(longest)} days: {events:,} retreated, "
-        f"{formats.percent(last)} not retreated at the end. At risk: {risk}."
+        f"{formats.percent(last)} not retreated at the end of what is drawn. At risk: {risk}."
     )
-    return charts.survival("retreatment", curve, ticks=ticks, title="Time to retreatment (Kaplan-Meier)", alternative=said)
+    return charts.survival(
+        "retreatment", curve, ticks=ticks, title="Time to retreatment (Kaplan-Meier)", alternative=said
+    )
+
+
+def _drawn(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return the curve as far as one in ten is still followed: beyond, single events move it by leaps.
+
+    The rule of Pocock, Clayton and Altman, Lancet 2002;359:1686-1689.
+    """
+    if not len(curve):
+        return curve
+    return curve.loc[curve["at_risk"] >= DRAWN_SHARE * float(curve["at_risk"].iloc[0])]

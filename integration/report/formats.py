@@ -115,7 +115,6 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-
 def version(cell: object) -> str:
     """Return an instrument version, a number or its text, as `version 1`."""
     text = str(cell)

@@ -42,7 +42,9 @@ def _group_table(results: Results, analysis: str) -> Table:
     heading, known = labels.GROUPS[analysis]
     bodies = []
     for scale, visit in questions():
-        rows = tuple(row for name, label in known.items() for row in _group_row(results, analysis, name, label, scale, visit))
+        rows = tuple(
+            row for name, label in known.items() for row in _group_row(results, analysis, name, label, scale, visit)
+        )
         bodies.append(Body(label=_titled(analysis, scale, visit), rows=rows))
     return Table(
         name=f"groups-{analysis.replace('_', '-')}",
@@ -63,7 +65,9 @@ def _group_row(
 ) -> Iterator[tuple[str, ...]]:
     mean, median = (of_group(results, analysis, name, scale, visit, one) for one in ("mean_change", "median_change"))
     if mean and mean.n:
-        rate = results.rate(analysis, "with_change", scale=scale, visit=visit, group=name, responder="any_decrease", category="improved")
+        rate = results.rate(
+            analysis, "with_change", scale=scale, visit=visit, group=name, responder="any_decrease", category="improved"
+        )
         yield (label, formats.count(mean.n), points(median).split(" [")[0], points(mean), share(rate))
 
 
@@ -73,14 +77,24 @@ def of_group(results: Results, analysis: str, name: str, scale: str, visit: str,
 
 
 def comparison_tables(results: Results) -> tuple[Table, ...]:
-    """Return one table an analysis: the tests and models between groups."""
-    return tuple(_comparison_table(results, analysis) for analysis in labels.GROUPS)
+    """Return one table an analysis: the tests and models between groups, where the abstract reports of it."""
+    return tuple(_comparison_table(results, analysis, asked) for analysis, asked in PRIMARY.items())
 
 
-def _comparison_table(results: Results, analysis: str) -> Table:
+def other_comparison_tables(results: Results) -> tuple[Table, ...]:
+    """Return one table an analysis: the tests and models between groups at all other scales and visits."""
+    return tuple(
+        _comparison_table(results, analysis, tuple(one for one in questions() if one not in asked), "others")
+        for analysis, asked in PRIMARY.items()
+    )
+
+
+def _comparison_table(
+    results: Results, analysis: str, asked: tuple[tuple[str, str], ...], suffix: str = "asked"
+) -> Table:
     heading, _ = labels.GROUPS[analysis]
     bodies = []
-    for scale, visit in questions():
+    for scale, visit in asked:
         rows = tuple(
             _comparison_row(analysis, key, one)
             for key, one in results
@@ -88,7 +102,7 @@ def _comparison_table(results: Results, analysis: str) -> Table:
         )
         bodies.append(Body(label=_titled(analysis, scale, visit), rows=rows))
     return Table(
-        name=f"tests-{analysis.replace('_', '-')}",
+        name=f"tests-{analysis.replace('_', '-')}-{suffix}",
         caption=f"{heading}: tests and models between groups",
         columns=columns("What is compared", "Value [95 % CI]", "n", "P", "P, Holm"),
         bodies=tuple(body for body in bodies if body.rows) or (Body(rows=()),),
@@ -114,10 +128,13 @@ def _forest(results: Results, scale: str, visit: str) -> Iterator[Drawing]:
     if rows:
         title = labels.scale_visit(scale, visit)
         said = "; ".join(
-            f"{row.group}, n {row.n}: {formats.decimal(row.value)} ({formats.interval(row.low, row.high)})" for row in rows
+            f"{row.group}, n {row.n}: {formats.decimal(row.value)} ({formats.interval(row.low, row.high)})"
+            for row in rows
         )
-        axis = "Mean change, points (left of 0: improvement)"
-        yield charts.forest(f"groups-{scale}-{visit}", rows, title=title, alternative=f"{title}, mean change. {said}.", axis=axis)
+        axis = "Mean change in points"
+        yield charts.forest(
+            f"groups-{scale}-{visit}", rows, title=title, alternative=f"{title}, mean change. {said}.", axis=axis
+        )
 
 
 def _intervals(results: Results, analysis: str, scale: str, visit: str) -> Iterator[charts.Interval]:

@@ -142,8 +142,8 @@ class ReportInputs:
         responses: the columns of `responses.csv`.
         adverse_events: the columns of `adverse_events.csv`.
         statistics: the columns of `statistics.csv`; rates 0-1.
-        retreatment_curve: Kaplan-Meier, one row a distinct time: `days, at_risk, events, censored, survival, ci_low, ci_high`;
-            survival 0-1, limits NaN where there are none.
+        retreatment_curve: Kaplan-Meier, one row a distinct time: `days, at_risk, events, censored, survival, ci_low,
+            ci_high`; survival 0-1, limits NaN where there are none.
         choices: the rules the site chose.
         published: the abstract's figures.
         evidence: the evidence box.
@@ -225,7 +225,9 @@ def _entry(kind: type[Entry], table: Mapping[str, Any], file: str, path: str) ->
     known = {one.name for one in fields(kind)}
     for key in table:
         if key not in known:
-            raise MappingError(file=file, path=f"{path}.{key}", problem=f"unknown key; known: {', '.join(sorted(known))}")
+            raise MappingError(
+                file=file, path=f"{path}.{key}", problem=f"unknown key; known: {', '.join(sorted(known))}"
+            )
     try:
         return kind(**table)
     except TypeError as error:

@@ -35,6 +35,13 @@ CRITERIA: Final[Mapping[str, str]] = {
     "baseline": "no scorable MSIS-29 in the baseline window",
     "imaging_before": "no imaging in the time before the procedure",
 }
+PASSED: Final[Mapping[str, str]] = {
+    "venoplasty": "Treated",
+    "multiple_sclerosis": "Treated, with multiple sclerosis",
+    "baseline": "Treated, with a baseline score",
+    "imaging_before": "Treated, with imaging before",
+}
+"""Criterion to what those who passed it and all before are called in the flow diagram."""
 REASONS: Final[Mapping[str, str]] = {
     "status": "status is not completed or amended",
     "not msis-29": "another questionnaire",

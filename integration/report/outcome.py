@@ -13,7 +13,7 @@ from integration.report.inputs import ReportInputs
 from integration.report.results import Estimate, Results
 from integration.report.tables import Body, Table, columns
 
-NOTHING = ("not estimated",) * 2
+SMALL_P = 0.05
 CATEGORIES = ("improved", "unchanged", "worsened")
 
 
@@ -24,7 +24,9 @@ def questions() -> Iterator[tuple[str, str]]:
             yield scale, visit
 
 
-def main_rate(results: Results, scale: str, visit: str, kind: str = "with_change", category: str = "improved") -> Estimate | None:
+def main_rate(
+    results: Results, scale: str, visit: str, kind: str = "with_change", category: str = "improved"
+) -> Estimate | None:
     """Return the rate of any decrease at a visit among one kind of denominator."""
     return results.rate(
         "improvement_rate", kind, scale=scale, visit=visit, responder="any_decrease", category=category
@@ -38,9 +40,9 @@ def share(estimate: Estimate | None) -> str:
     return formats.part_percent(estimate.numerator, estimate.denominator)
 
 
-def limits(estimate: Estimate | None) -> str:
+def limits(estimate: Estimate | None, places: int = 1) -> str:
     """Return a rate's interval in percent."""
-    return formats.NONE if estimate is None else formats.percent_interval(estimate.ci_low, estimate.ci_high)
+    return formats.NONE if estimate is None else formats.percent_interval(estimate.ci_low, estimate.ci_high, places)
 
 
 def points(estimate: Estimate | None, places: int = 1) -> str:
@@ -58,13 +60,18 @@ def rates_table(results: Results) -> Table:
     for scale, visit in questions():
         rates = [main_rate(results, scale, visit, kind) for kind in ("with_change", "seen", "cohort")]
         if rates[0] is not None and rates[0].denominator:
-            rows.append((labels.scale_visit(scale, visit), share(rates[0]), limits(rates[0]), share(rates[1]), share(rates[2])))
+            rows.append(
+                (labels.scale_visit(scale, visit), share(rates[0]), limits(rates[0]), share(rates[1]), share(rates[2]))
+            )
     return Table(
         name="rates",
         caption="Improved: the score fell by any amount",
-        columns=columns("Scale, visit", "Of those with a change score", "95 % CI", "Of those seen at the visit", "Of the cohort"),
+        columns=columns(
+            "Scale, visit", "Of those with a change score", "95 % CI", "Of those seen at the visit", "Of the cohort"
+        ),
         bodies=(Body(rows=tuple(rows)),),
-        note="Exact (Clopper-Pearson) intervals. Who has no change score is counted as not improved in the two columns on the right.",
+        note="Exact (Clopper-Pearson) intervals. Who has no change score counts as not improved in the two columns on "
+        "the right.",
         empty="No patient has a score both before and after, so no rate can be given.",
     )
 
@@ -101,21 +108,24 @@ def _tests(results: Results, scale: str, visit: str) -> Estimate | None:
 
 def tests_table(results: Results) -> Table:
     """Return the tests of change, each with what it means in words."""
-    rows = []
+    bodies = []
     for scale, visit in questions():
         test = _tests(results, scale, visit)
         if test is None:
             continue
         others = (results.one("change", name, scale=scale, visit=visit) for name in ("wilcoxon_w_pratt", "paired_t"))
         p_values = (formats.p_value(test.p_value), formats.p_value(test.p_adjusted), *(p_of(other) for other in others))
-        rows.append((labels.scale_visit(scale, visit), formats.decimal(test.value), *p_values, in_words(results, scale, visit)))
-    heads = ("Wilcoxon W", "P", "P, Holm", "P, Pratt", "P, paired t", "In words")
+        changed = formats.part(test.numerator, test.denominator)
+        row = (labels.scale_visit(scale, visit), changed, formats.decimal(test.value), *p_values)
+        bodies.append(Body(rows=(row,), remark=in_words(results, scale, visit)))
+    heads = ("Changed, n/N", "Wilcoxon W", "P", "P, Holm", "P, Pratt", "P, paired t")
     return Table(
         name="tests",
         caption="Tests of no change, on raw sums; Holm over the four primary tests",
         columns=columns("Scale, visit", *heads),
-        bodies=(Body(rows=tuple(rows)),),
-        note="Wilcoxon: zeros dropped, normal approximation with tie and continuity correction. Pratt: zeros kept, as sensitivity.",
+        bodies=tuple(bodies) or (Body(rows=()),),
+        note="Wilcoxon: zeros dropped, normal approximation with tie and continuity correction. Pratt: zeros ranked, "
+        "as sensitivity.",
         empty="No patient has a score both before and after.",
     )
 
@@ -131,15 +141,21 @@ def in_words(results: Results, scale: str, visit: str) -> str:
     test = _tests(results, scale, visit)
     if rate is None or rate.value is None or median is None or test is None:
         return formats.NONE
-    facts = f"Median change {formats.decimal(median.value)}; improved {share(rate)}."
-    small = test.p_value is not None and test.p_value < 0.05
-    if small and rate.value < 0.5:
-        return f"{facts} Fewer than half improved: P is small because the falls were larger than the rises."
-    if small and rate.value < 0.6:
-        return f"{facts} Little more than half improved: a small P comes also from falls that were larger than the rises."
-    if small:
-        return f"{facts} P says that falls outweigh rises, not why."
-    return f"{facts} No clear shift in either direction."
+    same, worse = (main_rate(results, scale, visit, category=one) for one in ("unchanged", "worsened"))
+    facts = (
+        f"Median change {formats.decimal(median.value)} points; improved {share(rate)}, unchanged {share(same)}, "
+        f"worsened {share(worse)}."
+    )
+    if test.p_value is None:
+        return facts
+    if test.p_value >= SMALL_P:
+        return f"{facts} No clear shift in either direction."
+    if rate.value < 0.5:
+        return (
+            f"{facts} Fewer than half improved. The small P comes from falls that outweigh the rises, larger or more "
+            "often, not from a majority that got better."
+        )
+    return f"{facts} The small P says that falls outweigh rises in number and size; it does not say why."
 
 
 def responder_table(results: Results) -> Table:
@@ -153,7 +169,8 @@ def responder_table(results: Results) -> Table:
         caption="Responders under every threshold, of those with a change score, n/N (%) and 95 % CI",
         columns=columns("Change counts from", "Improved", "95 % CI", "Unchanged", "95 % CI", "Worsened", "95 % CI"),
         bodies=tuple(body for body in bodies if body.rows) or (Body(rows=()),),
-        note="Worsened is the mirror image of improved; unchanged is everybody between. Exact (Clopper-Pearson) intervals.",
+        note="Worsened is the mirror image of improved; unchanged is everybody between. Exact (Clopper-Pearson) "
+        "intervals.",
         empty="No patient has a score both before and after.",
     )
 
@@ -164,7 +181,7 @@ def responder_names(results: Results, scale: str) -> tuple[str, ...]:
         dict.fromkeys(
             key.responder
             for key, _ in results
-            if key.analysis == "improvement_rate" and key.scale == scale and key.responder and not key.group
+            if (key.analysis, key.statistic, key.scale) == ("improvement_rate", "rate", scale)
         )
     )
 
@@ -190,13 +207,24 @@ def _responder_figure(results: Results, scale: str, visit: str) -> Iterator[Draw
     bars = []
     for responder in responder_names(results, scale):
         counts = [one.numerator or 0 for one in _panel(results, scale, visit, responder) if one]
-        if len(counts) == len(CATEGORIES) and sum(counts):
-            bars.append(charts.Bar(label=labels.responder(responder).replace(" or more", ""), improved=counts[0], unchanged=counts[1], worsened=counts[2]))
+        if len(counts) == len(CATEGORIES) and any(counts):
+            bars.append(
+                charts.Bar(
+                    label=labels.responder(responder).replace(" or more", ""),
+                    improved=counts[0],
+                    unchanged=counts[1],
+                    worsened=counts[2],
+                )
+            )
     if bars:
-        said = "; ".join(f"{bar.label}: {bar.improved} improved, {bar.unchanged} unchanged, {bar.worsened} worsened" for bar in bars)
+        said = "; ".join(
+            f"{bar.label}: {bar.improved} improved, {bar.unchanged} unchanged, {bar.worsened} worsened" for bar in bars
+        )
         total = bars[0].improved + bars[0].unchanged + bars[0].worsened
         title = labels.scale_visit(scale, visit)
-        yield charts.responders(f"responders-{scale}-{visit}", bars, title=f"{title} (n = {total:,})", alternative=f"{title}. {said}.")
+        yield charts.responders(
+            f"responders-{scale}-{visit}", bars, title=f"{title} (n = {total:,})", alternative=f"{title}. {said}."
+        )
 
 
 def change_figures(report: ReportInputs) -> tuple[Drawing, ...]:
@@ -204,11 +232,25 @@ def change_figures(report: ReportInputs) -> tuple[Drawing, ...]:
     drawings = []
     for scale, visit in questions():
         changes = people.changes(report.cohort, scale, visit)
+        reach = max(_reach(people.changes(report.cohort, scale, one)) for one in labels.FOLLOW_UPS)
         if len(changes):
             title = labels.scale_visit(scale, visit)
             said = f"{title}: {distribution(changes)}"
-            drawings.append(charts.change(f"change-{scale}-{visit}", changes, title=f"{title} (n = {len(changes):,})", alternative=said))
+            drawings.append(
+                charts.change(
+                    f"change-{scale}-{visit}",
+                    changes,
+                    reach=reach,
+                    title=f"{title} (n = {len(changes):,})",
+                    alternative=said,
+                )
+            )
     return tuple(drawings)
+
+
+def _reach(changes: charts.Floats) -> float:
+    """Return the next whole ten of points above the largest change."""
+    return float(np.ceil(max(10.0, np.abs(changes).max(initial=0.0)) / 10) * 10)
 
 
 def distribution(changes: charts.Floats) -> str:
@@ -232,10 +274,13 @@ def _score_figure(cohort: pd.DataFrame, scale: str) -> Iterator[Drawing]:
     for visit in labels.FOLLOW_UPS:
         kept = people.with_change(cohort, scale, visit)
         if kept.any():
-            both = (cohort.loc[kept, f"{scale}_{when}"].to_numpy(dtype=float) for when in ("baseline", visit))
-            pairs.append((labels.VISITS[visit], *both))
+            before, after = (cohort.loc[kept, f"{scale}_{when}"].to_numpy(dtype=float) for when in ("baseline", visit))
+            pairs.append((labels.VISITS[visit], before, after))
     if pairs:
-        said = "; ".join(f"{visit}, n {len(after)}: median {_median(before)} before, {_median(after)} after" for visit, before, after in pairs)
+        said = "; ".join(
+            f"{visit}, n {len(after)}: median {_median(before)} before, {_median(after)} after"
+            for visit, before, after in pairs
+        )
         title = f"{labels.SCALES[scale]} scale"
         yield charts.scores(f"scores-{scale}", pairs, title=title, alternative=f"{title}. {said}. Lower is better.")
 

@@ -96,6 +96,7 @@ def _outcomes(report: ReportInputs, results: Results) -> dict[str, Any]:
         "reliable_limits": outcome.reliable_limits(results),
         "group_tables": groups.group_tables(results),
         "comparison_tables": groups.comparison_tables(results),
+        "other_comparison_tables": groups.other_comparison_tables(results),
         "forest_figures": groups.forest_figures(results),
         "retreatment": events.retreatment_table(results),
         "curve": events.curve_figure(report),

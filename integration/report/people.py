@@ -86,15 +86,18 @@ def flow_steps(report: ReportInputs) -> tuple[Step, ...]:
     if rows:
         steps = [
             Step(
-                label="Patients in the data" if index == 0 else f"Left after step {index}",
+                label=_passed(str(rows[index - 1]["criterion"])) if index else "Patients in the data",
                 count=int(row["patients_in"]),
                 excluded=int(row["excluded"]),
                 reason=labels.CRITERIA.get(str(row["criterion"]), str(row["criterion"])),
             )
             for index, row in enumerate(rows)
-            if int(row["patients_in"]) != int(row["patients_out"]) or not formats.is_missing(row["criterion"])
         ]
     return (*steps, Step(label="Cohort", count=len(report.cohort)))
+
+
+def _passed(criterion: str) -> str:
+    return labels.PASSED.get(criterion, f"Passed: {criterion}")
 
 
 def flow_check(report: ReportInputs) -> tuple[bool, str]:
@@ -103,7 +106,10 @@ def flow_check(report: ReportInputs) -> tuple[bool, str]:
     links = list(zip(report.flow["patients_out"], report.flow["patients_in"][1:], strict=False))
     good = total - excluded == left and all(out == following for out, following in links)
     sums = f"{total:,} patients in the data, {excluded:,} excluded, {left:,} in the cohort"
-    return good, f"{sums}: the numbers add up." if good else f"{sums}: these numbers do not add up; do not use this report."
+    return (
+        good,
+        f"{sums}: the numbers add up." if good else f"{sums}: these numbers do not add up; do not use this report.",
+    )
 
 
 def baseline_table(report: ReportInputs) -> Table:
@@ -117,9 +123,15 @@ def baseline_table(report: ReportInputs) -> Table:
         Body(label="Sex, n (%)", rows=_categories(groups, "sex", labels.SEXES)),
         Body(label="Age at the procedure, years", rows=_quantities(groups, "age_at_procedure")),
         Body(label="MS type, n (%)", rows=_categories(groups, "ms_type", labels.MS_TYPES)),
-        Body(label="Vein sites treated in the first session, n (%)", rows=_categories(groups, "vein_sites", labels.SITES, _sites)),
+        Body(
+            label="Vein sites treated in the first session, n (%)",
+            rows=_categories(groups, "vein_sites", labels.SITES, _sites),
+        ),
         Body(label="First session, n (%)", rows=_flags(groups)),
-        Body(label="MSIS-29 version at baseline, n (%)", rows=_categories(groups, "baseline_version", {}, formats.version)),
+        Body(
+            label="MSIS-29 version at baseline, n (%)",
+            rows=_categories(groups, "baseline_version", {}, formats.version),
+        ),
         Body(label="MSIS-29 physical, 0 best to 100 worst", rows=_quantities(groups, "physical_baseline")),
         Body(label="MSIS-29 psychological, 0 best to 100 worst", rows=_quantities(groups, "psychological_baseline")),
     )
@@ -138,9 +150,7 @@ def _sites(cell: object) -> str:
     return "3+" if number >= 3 else str(number)
 
 
-def _categories(
-    groups: tuple[pd.DataFrame, ...], name: str, known: object, key: Callable[[object], str] = str
-) -> Rows:
+def _categories(groups: tuple[pd.DataFrame, ...], name: str, known: object, key: Callable[[object], str] = str) -> Rows:
     words: dict[str, str] = dict(known) if isinstance(known, dict) else {}
     cells = [column(group, name).map(lambda cell: "" if formats.is_missing(cell) else key(cell)) for group in groups]
     values = [*(word for word in words if (cells[0] == word).any())]
@@ -198,7 +208,11 @@ def visits_table(report: ReportInputs) -> Table:
         ("Baseline only", ~first & ~last),
     )
     total = len(report.cohort)
-    rows = tuple((label, formats.part(int(who.sum()), total), formats.percent(who.sum() / total)) for label, who in patterns if total)
+    rows = tuple(
+        (label, formats.part(int(who.sum()), total), formats.percent(who.sum() / total))
+        for label, who in patterns
+        if total
+    )
     return Table(
         name="visits",
         caption="Visits with a scorable MSIS-29, patients of the cohort",
@@ -212,15 +226,20 @@ def visits_table(report: ReportInputs) -> Table:
 def items_table(report: ReportInputs) -> Table:
     """Return how many items are missing in the responses that were chosen for the visits."""
     bodies = tuple(
-        Body(label=f"{label} (items {'1 to 20' if scale == 'physical' else '21 to 29'})", rows=tuple(_item_rows(report.cohort, scale)))
+        Body(
+            label=f"{label} (items {'1 to 20' if scale == 'physical' else '21 to 29'})",
+            rows=tuple(_item_rows(report.cohort, scale)),
+        )
         for scale, label in labels.SCALES.items()
     )
     return Table(
         name="items",
         caption="Items missing in the responses chosen for a visit",
-        columns=columns("Visit", "Seen", "All items answered", "Some missing, scored", "Not scored", "Items missing of all"),
+        columns=columns(
+            "Visit", "Seen", "All items answered", "Some missing, scored", "Not scored", "Items missing of all"
+        ),
         bodies=bodies if len(report.cohort) else (Body(rows=()),),
-        note="Scored with some missing: each missing item counts as the person's mean of the answered items of that scale.",
+        note="Some missing, scored: each missing item counts as the person's mean of the answered items of that scale.",
         empty="Nobody is in the cohort.",
     )
 
@@ -242,13 +261,15 @@ def reasons_table(report: ReportInputs) -> Table:
     """Return why responses have no score."""
     reasons = column(report.responses, "reason").map(lambda cell: "" if formats.is_missing(cell) else str(cell))
     counts = reasons[reasons != ""].value_counts()
-    rows = tuple((labels.REASONS.get(str(reason), str(reason)), f"{int(number):,}") for reason, number in counts.items())
+    rows = tuple(
+        (labels.REASONS.get(str(reason), str(reason)), f"{int(number):,}") for reason, number in counts.items()
+    )
     scored = int((reasons == "").sum())
     return Table(
         name="reasons",
         caption=f"QuestionnaireResponses without a score, of {len(reasons):,} in the data",
         columns=columns("Reason", "Responses"),
         bodies=(Body(rows=rows),),
-        note=f"{scored:,} responses were scored on at least one scale. A response without a score is kept and listed, not dropped.",
+        note=f"{scored:,} responses were scored on at least one scale. A response without a score is kept and listed.",
         empty="Every response has a score." if len(reasons) else "There are no responses in the data.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TEXT, NUMBER = "text", "number"
+SMALL_COLUMNS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,10 +18,11 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """Rows under one heading of their own (empty: no heading). The first cell of a row is its name."""
+    """Rows under a heading of their own (empty: none), with a remark below. The first cell of a row is its name."""
 
     rows: tuple[tuple[str, ...], ...]
     label: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,11 @@ class Table:
     def is_empty(self) -> bool:
         """Whether there is no row in any body."""
         return not any(body.rows for body in self.bodies)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it has so few columns that the page's full width would tear them apart."""
+        return len(self.columns) <= SMALL_COLUMNS
 
 
 def columns(first: str, *numbers: str) -> tuple[Column, ...]:
