@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # ships no types
 
 from integration.statistics import proportions
 from integration.statistics.estimate import Estimate
@@ -71,13 +70,14 @@ def holm(family: Sequence[Figure]) -> list[Figure]:
     >>> [round(figure.p_adjusted, 3) for figure in holm(family)]
     [0.03, 0.04, 0.04]
 
-    The same in R: `p.adjust(p, "holm")`.
+    The same in R: `p.adjust(p, "holm")`. (statsmodels' `multipletests` runs a full garbage collection at every call,
+    which costs more than all else here.)
     """
     p_values = np.array([figure.estimate.p_value for figure in family])
-    tested = ~np.isnan(p_values)
+    tested = int(np.count_nonzero(~np.isnan(p_values)))
+    order = np.argsort(p_values)[:tested]  # NaN sorts last
     adjusted = np.full(len(family), np.nan)
-    if tested.any():
-        adjusted[tested] = multipletests(p_values[tested], method="holm")[1]
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * np.arange(tested, 0, -1)))
     return [replace(figure, p_adjusted=float(p)) for figure, p in zip(family, adjusted, strict=True)]
 
 

@@ -46,7 +46,7 @@ def location_shift(first: FloatArray, second: FloatArray, confidence: float = 0.
 
     Returns:
         Shift and interval in the unit of the samples, and n, both groups together; no interval where the groups are too
-        small to reach the confidence or no number differs; nothing where a group is empty.
+        small to reach the confidence or no number differs inside them; nothing where a group is empty.
     """
     n = len(first) + len(second)
     if not len(first) or not len(second):
@@ -56,7 +56,7 @@ def location_shift(first: FloatArray, second: FloatArray, confidence: float = 0.
     value = (pair_sum(left, right, (pairs + 1) // 2) + pair_sum(left, right, pairs // 2 + 1)) / 2
     sigma = _shift_deviation(left, right)
     rank = math.ceil(pairs / 2 - 0.5 - float(stats.norm.ppf((1 + confidence) / 2)) * sigma)
-    if rank < 1 or not sigma:
+    if rank < 1 or len(left.values) == len(right.values) == 1:
         return Estimate(value=value, n=n)
     return Estimate(
         value=value,

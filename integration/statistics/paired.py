@@ -65,7 +65,8 @@ def hodges_lehmann(differences: FloatArray, confidence: float = 0.95) -> Estimat
 
     Returns:
         Pseudo-median and interval in the unit of the differences, and n, the number of non-zero differences. No
-        interval where so few differences cannot reach the confidence (R then lowers it); nothing if all are zero.
+        interval where so few differences cannot reach the confidence (R then lowers it) or all are equal; nothing if
+        all are zero.
     """
     sample = counted(differences[differences != 0])
     n = sample.size
@@ -76,7 +77,7 @@ def hodges_lehmann(differences: FloatArray, confidence: float = 0.95) -> Estimat
     ties = sum(count**3 - count for count in sample.counts.tolist())
     sigma = math.sqrt(n * (n + 1) * (2 * n + 1) / 24 - ties / 48)
     rank = math.ceil(averages / 2 - 0.5 - float(stats.norm.ppf((1 + confidence) / 2)) * sigma)
-    if rank < 1:
+    if rank < 1 or len(sample.values) == 1:
         return Estimate(value=value, n=n)
     low, high = walsh_sum(sample, rank) / 2, walsh_sum(sample, averages + 1 - rank) / 2
     return Estimate(value=value, ci_low=low, ci_high=high, n=n)

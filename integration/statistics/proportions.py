@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
 
@@ -85,8 +83,6 @@ def _share(events: int, total: int, confidence: float, method: str) -> Estimate:
     if not total:
         return Estimate()
     low, high = proportion_confint(events, total, alpha=1 - confidence, method=method)
-    # Rounding leaves Wilson's lower end of a zero count a hair below zero, and its upper end of a full count above one.
-    low, high = max(0.0, float(low)), min(1.0, float(high))
-    if math.isclose(low, 0.0, abs_tol=1e-15):
-        low = 0.0
+    # Rounding leaves Wilson's lower end of a zero count and its upper end of a full count a hair off.
+    low, high = float(low) if events else 0.0, float(high) if events < total else 1.0
     return Estimate(value=events / total, ci_low=low, ci_high=high, n=total)

@@ -1,12 +1,14 @@
-"""Write `statistics_cohort.csv`: 240 invented patients in the columns that `integration.statistics` reads.
+"""Write `statistics_cohort.csv`, 240 invented patients in the columns that `integration.statistics` reads, and their
+adverse events, `statistics_adverse_events.csv`.
 
 Synthetic; nobody is behind it. Some forms have missing items, so that imputed sums are fractions. Run from anywhere:
-`python tests/oracles/make_statistics_cohort.py`.
+`python tests/oracles/make_statistics_cohort.py`, then `statistics.R` beside it.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -16,17 +18,34 @@ PATIENTS = 240
 SCALES = {"physical": (20, 10), "psychological": (9, 5)}
 VISITS = ("baseline", "month_1", "month_6")
 HIGHEST = 5
+# Two events of one session, one of a second session of the same patient, seriousness in another case, an event of
+# somebody outside the cohort.
+EVENTS = [
+    {"patient_id": patient, "seriousness": seriousness, "session_date": session}
+    for patient, seriousness, session in (
+        ("p017", "Serious", "2011-03-04"),
+        ("p017", "non-serious", "2011-03-04"),
+        ("p017", "non-serious", "2011-09-04"),
+        ("p020", "", "2011-05-05"),
+        ("p101", "non-serious", "2011-06-07"),
+        ("p240", "serious", "2011-08-08"),
+        ("elsewhere", "serious", "2011-01-01"),
+    )
+]
 
 
 def main() -> None:
     random = Random(SEED)
-    rows = [_patient(random, number) for number in range(1, PATIENTS + 1)]
-    file = Path(__file__).with_name("statistics_cohort.csv")
-    with file.open("w", newline="", encoding="utf-8") as stream:
+    _write("statistics_cohort.csv", [_patient(random, number) for number in range(1, PATIENTS + 1)])
+    _write("statistics_adverse_events.csv", EVENTS)
+
+
+def _write(name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    with Path(__file__).with_name(name).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    print(f"{len(rows)} patients in {file.name}")
+    print(f"{len(rows)} rows in {name}")
 
 
 def _patient(random: Random, number: int) -> dict[str, object]:
