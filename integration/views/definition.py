@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 from integration.errors import ViewError
-from integration.views import fhirpath
-from integration.views.schema import BOOLEAN, INTEGER, NUMBER, PRIMITIVES, nearest
+from integration.views import dates, fhirpath
+from integration.views.schema import BOOLEAN, DATE, INTEGER, NUMBER, PRIMITIVES, nearest
+from integration.views.values import BrokenValueError
 
 Json = Any
 """Raw JSON: dict, list, str, int, float, bool or None."""
@@ -232,7 +233,15 @@ class _Reader:
         is_right = isinstance(value, wanted.get(kind, (str,))) and isinstance(value, bool) == (kind == BOOLEAN)
         if not is_right:
             raise self._error(path, f"is not of type {fhir_type}")
+        if kind == DATE:
+            self._check_date(value, path)
         return Decimal(str(value)) if kind == NUMBER else value
+
+    def _check_date(self, text: str, path: str) -> None:
+        try:
+            dates.moment(text)
+        except BrokenValueError as error:
+            raise self._error(path, "is no date or time") from error
 
 
 def _join(path: str, key: str) -> str:

@@ -8,10 +8,11 @@ a filter needs no third value.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from integration.views import tree
-from integration.views.schema import BOOLEAN, DATE, NUMBER, PRIMITIVES
+from integration.views.schema import DATE, NUMBER, PRIMITIVES
 from integration.views.shapes import companion
 from integration.views.source import Writer
 
@@ -47,36 +48,32 @@ class Emitter:
         """
         if node.is_many:
             return self._single(node, names)
-        match node:
-            case tree.Nothing():
-                return "None"
-            case tree.Constant():
-                return self._constant(node)
-            case tree.Focus():
-                return names.focus or "None"
-            case tree.Root():
-                return names.root or "None"
-            case tree.RowIndex():
-                return names.index
-            case tree.Field():
-                return self._field(node, names)
-            case tree.Choice():
-                return self.one(node.source, names)
-            case tree.Pick():
-                return self._pick(node, names)
-            case tree.Filter():
-                return self._single_filter(node, names)
-            case _ if node.kind == BOOLEAN:
-                return self._boolean(node, names)
-            case _:
-                return self._assigned("value", self._computed(node, names))
+        write = _ONE.get(type(node))
+        if write is not None:
+            return write(self, node, names)
+        return self._assigned("value", self._computed(node, names))
+
+    def _nothing(self, _node: tree.Tree, _names: Names) -> str:
+        return "None"
+
+    def _focus(self, _node: tree.Tree, names: Names) -> str:
+        return names.focus or "None"
+
+    def _root(self, _node: tree.Tree, names: Names) -> str:
+        return names.root or "None"
+
+    def _row_index(self, _node: tree.Tree, names: Names) -> str:
+        return names.index
+
+    def _choice(self, node: tree.Choice, names: Names) -> str:
+        return self.one(node.source, names)
 
     def _assigned(self, stem: str, code: str) -> str:
         name = self.writer.name(stem)
         self.writer.line(f"{name} = {code}")
         return name
 
-    def _constant(self, node: tree.Constant) -> str:
+    def _constant(self, node: tree.Constant, _names: Names) -> str:
         if isinstance(node.value, bool):
             return str(node.value)
         return self.writer.constant(node.value)
@@ -88,10 +85,10 @@ class Emitter:
         fact = ("field", source, node.option.attribute)
         known = self.writer.noted(fact)
         if known is None:
-            code = f"{source}.{node.option.attribute}"
+            code = self._read(node, f"{source}.{node.option.attribute}")
             if not self._is_there(source):
                 code = f"None if {source} is None else {code}"
-            known = self._assigned(node.option.attribute, self._read(node, code))
+            known = self._assigned(node.option.attribute, code)
             self.writer.note(fact, known)
         return known
 
@@ -99,7 +96,7 @@ class Emitter:
         return f"decimal({code})" if node.kind == NUMBER else code
 
     def _is_there(self, name: str) -> bool:
-        return self.writer.noted(("there", name)) is not None
+        return name.isdigit() or name in self.writer.constants or self.writer.noted(("there", name)) is not None
 
     def _single(self, node: tree.Tree, names: Names) -> str:
         found = self._assigned("single", "None")
@@ -170,12 +167,13 @@ class Emitter:
     def _mapped(self, node: tree.Tree, item: str) -> str:
         match node:
             case tree.Boundary():
-                return f"{_boundary(node)}({item}, is_high={node.is_high})"
+                where = "" if node.source.kind != DATE else f", {self.writer.constant(node.source.path)}"
+                return f"{_boundary(node)}({item}{where}, is_high={node.is_high})"
             case tree.ReferenceKey():
                 wanted = f", {self.writer.constant(node.wanted)}" if node.wanted else ""
                 return f"{'reference_key_of' if wanted else 'reference_key'}({item}{wanted})"
             case tree.Decoded():
-                return f"inner_{node.decoder}({item})"
+                return f"decode_inner_{node.decoder}({item})"
         raise TypeError(type(node).__name__)
 
     def _count(self, node: tree.Count, names: Names) -> str:
@@ -223,7 +221,7 @@ class Emitter:
     def _if_there(self, code: str, body: Body) -> None:
         if code == "None":
             return
-        if self._is_there(code) or code in self.writer.constants or code in ("True", "False"):
+        if self._is_there(code) or code in ("True", "False"):
             body(code)
             return
         with self.writer.block(f"if {code} is not None:"):
@@ -262,33 +260,26 @@ class Emitter:
     # --- booleans
 
     def _boolean(self, node: tree.Tree, names: Names) -> str:
-        if isinstance(node, tree.Exists):
-            return self._assigned("exists", self.truth(node, names))
-        if isinstance(node, tree.Equal | tree.Not | tree.Logic | tree.Order):
-            truth, falsity = self._both(node, names)
-            return self._assigned("holds", f"True if {truth} else False if {falsity} else None")
-        raise TypeError(type(node).__name__)
+        truth, falsity = self._both(node, names)
+        return self._assigned("holds", f"True if {truth} else False if {falsity} else None")
+
+    def _exists_value(self, node: tree.Exists, names: Names) -> str:
+        return self._assigned("exists", self.truth(node, names))
 
     def truth(self, node: tree.Tree, names: Names) -> str:
         """Write what is needed, and return a Python condition that holds exactly when the node is true."""
         return self._both(node, names)[0]
 
     def _both(self, node: tree.Tree, names: Names) -> tuple[str, str]:
-        match node:
-            case tree.Exists():
-                return self._exists(node, names)
-            case tree.Not():
-                truth, falsity = self._both(node.source, names)
-                return falsity, truth
-            case tree.Logic():
-                return self._logic(node, names)
-            case tree.Equal():
-                truth, falsity = self._equal(node, names)
-                return (falsity, truth) if node.is_negated else (truth, falsity)
-            case tree.Order():
-                return self._order(node, names)
+        write = _BOTH.get(type(node))
+        if write is not None:
+            return write(self, node, names)
         value = self.one(node, names)
         return f"{value} is True", f"{value} is False"
+
+    def _not(self, node: tree.Not, names: Names) -> tuple[str, str]:
+        truth, falsity = self._both(node.source, names)
+        return falsity, truth
 
     def _exists(self, node: tree.Exists, names: Names) -> tuple[str, str]:
         there, absent = self._presence_of(node.source, names)
@@ -338,35 +329,72 @@ class Emitter:
         return unequal, f"({left} and {right} or {not_left} and {not_right})"
 
     def _equal(self, node: tree.Equal, names: Names) -> tuple[str, str]:
+        truth, falsity = self._alike(node, names)
+        return (falsity, truth) if node.is_negated else (truth, falsity)
+
+    def _alike(self, node: tree.Equal, names: Names) -> tuple[str, str]:
         is_date = node.left.kind == DATE
         if node.left.is_many or node.right.is_many:
             left, right = self.collection(node.left, names), self.collection(node.right, names)
-            return self._verdict(f"{'equal_date_lists' if is_date else 'equal_lists'}({left}, {right})")
+            both = (
+                f"equal_date_lists({left}, {right}, {self._where(node)})"
+                if is_date
+                else f"equal_lists({left}, {right})"
+            )
+            return self._verdict(both)
         left, right = self.one(node.left, names), self.one(node.right, names)
         if is_date:
-            return self._verdict(f"equal_dates({left}, {right})")
+            return self._verdict(f"equal_dates({left}, {right}, {self._where(node)})")
         both = self._both_there(left, right)
-        if not both or left in self.writer.constants or right in self.writer.constants:
+        if self._is_there(left) or self._is_there(right):
             return f"{left} == {right}", f"({both}{left} != {right})"
         return f"({both}{left} == {right})", f"({both}{left} != {right})"
+
+    def _where(self, node: tree.Equal | tree.Order) -> str:
+        return self.writer.constant(node.left.path or node.right.path)
 
     def _verdict(self, code: str) -> tuple[str, str]:
         verdict = self._assigned("equal", code)
         return f"{verdict} is True", f"{verdict} is False"
 
     def _both_there(self, left: str, right: str) -> str:
-        unsure = [code for code in (left, right) if code not in self.writer.constants and not self._is_there(code)]
+        unsure = [code for code in (left, right) if not self._is_there(code)]
         return "".join(f"{code} is not None and " for code in unsure if code not in ("True", "False"))
 
     def _order(self, node: tree.Order, names: Names) -> tuple[str, str]:
         left, right = self.one(node.left, names), self.one(node.right, names)
         if node.left.kind == DATE:
-            left, right = self._assigned("order", f"compare_dates({left}, {right})"), "0"
+            left, right = self._assigned("order", f"compare_dates({left}, {right}, {self._where(node)})"), "0"
             both = f"{left} is not None and "
         else:
             both = self._both_there(left, right)
         holds = f"{left} {node.operator} {right}"
         return f"({both}{holds})", f"({both}not {holds})"
+
+
+_ONE: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], str]] = {
+    tree.Nothing: Emitter._nothing,
+    tree.Constant: Emitter._constant,
+    tree.Focus: Emitter._focus,
+    tree.Root: Emitter._root,
+    tree.RowIndex: Emitter._row_index,
+    tree.Field: Emitter._field,
+    tree.Choice: Emitter._choice,
+    tree.Pick: Emitter._pick,
+    tree.Filter: Emitter._single_filter,
+    tree.Exists: Emitter._exists_value,
+    tree.Not: Emitter._boolean,
+    tree.Logic: Emitter._boolean,
+    tree.Equal: Emitter._boolean,
+    tree.Order: Emitter._boolean,
+}
+_BOTH: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], tuple[str, str]]] = {
+    tree.Exists: Emitter._exists,
+    tree.Not: Emitter._not,
+    tree.Logic: Emitter._logic,
+    tree.Equal: Emitter._equal,
+    tree.Order: Emitter._order,
+}
 
 
 def _boundary(node: tree.Boundary) -> str:
@@ -382,6 +410,9 @@ def _presence(node: tree.Choice, source: str) -> str:
 
 
 def _field_presence(node: tree.Field, source: str) -> str:
+    if node.kind == NUMBER and not node.is_list:
+        there = f"{source}.{companion(node.option).attribute} is not None"
+        return f"{there} or decimal({source}.{node.option.attribute}) is not None"
     options = [node.option, companion(node.option)] if node.kind else [node.option]
     if node.is_list:
         return " or ".join(f"{source}.{option.attribute}" for option in options)

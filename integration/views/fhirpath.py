@@ -80,6 +80,7 @@ class Sign:
 Node = Literal | Variable | Member | Call | Indexer | Binary | Sign
 
 _DEEPEST = 50
+_LONGEST_NUMBER = 100
 
 _LEVELS = {
     operator: level
@@ -237,7 +238,7 @@ class _Parser:
         token = self._take()
         if token.kind == "delimited":
             return Member(source=source, name=_unescaped(token.text))
-        if token.kind == "variable":
+        if token.kind == "variable" and source is None:
             return Variable(name=token.text)
         if token.kind != "name" or (token.text in _WORD_OPERATORS and token.text not in _NAMES_TOO):
             self._at -= 1
@@ -301,6 +302,8 @@ _CALENDAR_UNITS = frozenset(
 
 
 def _number(text: str) -> Literal:
+    if len(text) > _LONGEST_NUMBER:
+        raise FhirPathError(f"a number has more than {_LONGEST_NUMBER} characters")
     if "." in text:
         return Literal(type="decimal", value=Decimal(text))
     return Literal(type="integer", value=int(text))

@@ -43,8 +43,8 @@ def elements(model: _Model) -> Elements:
     found: Elements = {}
     for key in model.elements_sequence():
         extra = by_key[key].json_schema_extra
-        choice = extra.get("one_of_many") if isinstance(extra, dict) else None
-        name = str(choice or key)
+        choice = str(extra.get("one_of_many") or "") if isinstance(extra, dict) else ""
+        name = choice or key
         described = _described(by_key[key].annotation)
         found[name] = f"{found[name]}|{described}" if name in found else described
         if choice and choice + _capitalised(described) != key:

@@ -6,18 +6,17 @@ and this compiler does not support is refused by name, so that it is never answe
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import Any
 
-from integration.errors import ViewError
-from integration.views import fhirpath, tree
-from integration.views.definition import Expression, Value
-from integration.views.schema import BOOLEAN, DATE, INTEGER, NUMBER, PRIMITIVES, TEXT, Option, Schema, nearest
-from integration.views.shapes import ANY_RESOURCE, Shape, companion
+from integration.views import dates, fhirpath, tree
+from integration.views.definition import Value
+from integration.views.schema import BOOLEAN, DATE, INTEGER, NUMBER, TEXT, nearest
+from integration.views.steps import Scope, Steps, focus_on
+from integration.views.values import BrokenValueError
 
 _UNSUPPORTED_FUNCTIONS = frozenset(
-    "all allTrue anyTrue allFalse anyFalse subsetOf supersetOf isDistinct distinct select repeat ofType single tail "
+    "all allTrue anyTrue allFalse anyFalse subsetOf supersetOf isDistinct distinct select repeat single tail "
     "skip take intersect exclude union combine iif toBoolean convertsToBoolean toInteger convertsToInteger toDate "
     "convertsToDate toDateTime convertsToDateTime toDecimal convertsToDecimal toQuantity convertsToQuantity toString "
     "convertsToString toTime convertsToTime indexOf substring startsWith endsWith contains upper lower replace "
@@ -26,45 +25,20 @@ _UNSUPPORTED_FUNCTIONS = frozenset(
     "sort coalesce defineVariable repeatAll lastIndexOf hasValue getValue resolve elementDefinition slice "
     "checkModifiers conformsTo memberOf subsumes subsumedBy htmlChecks comparable hasTemplateIdOf weight".split()
 )
+_UNSUPPORTED_OPERATORS = ("|", "in", "contains", "is", "as", "~", "!~")
 _INSTEAD = {"as": "; write ofType(Type)", "is": "; write ofType(Type).exists()"}
 _WELL_KNOWN: Mapping[str, str] = {
     "sct": "http://snomed.info/sct",
     "loinc": "http://loinc.org",
     "ucum": "http://unitsofmeasure.org",
 }
-_SUBTYPES = {
-    "string": {"code", "id", "markdown"},
-    "uri": {"url", "canonical", "oid", "uuid"},
-    "integer": {"positiveInt", "unsignedInt"},
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Scope:
-    """Where an expression is evaluated: on which focus, within which resource."""
-
-    focus: tree.Tree
-    root: tree.Tree | None
-    context: tree.Tree | None
-    at: Expression
-
-    def on(self, item: tree.Tree) -> Scope:
-        """Return the scope of a criterion that is evaluated on each item of a collection."""
-        return dataclasses.replace(self, focus=_focus(item))
-
-
-def _focus(item: tree.Tree) -> tree.Focus:
-    return tree.Focus(type=item.type, shape=item.shape, path=item.path)
 
 
 class Resolver:
-    """Resolves the expressions of one view; collects warnings and the resources to decode inside resources."""
+    """Resolves the expressions of one view."""
 
-    def __init__(self, schema: Schema, view: str, constants: Mapping[str, tuple[str, Value]]) -> None:
-        self._schema, self._view, self._constants = schema, view, constants
-        self.warnings: dict[str, None] = {}
-        self.inner: list[Shape] = []
-        self._inner_by_place: dict[tuple[str, str], int] = {}
+    def __init__(self, steps: Steps, constants: Mapping[str, tuple[str, Value]]) -> None:
+        self._steps, self._constants = steps, constants
 
     def resolve(self, node: fhirpath.Node, scope: Scope) -> tree.Tree:
         """Check one expression.
@@ -72,29 +46,8 @@ class Resolver:
         Raises:
             ViewError: it uses what does not exist, does not fit, or is not supported.
         """
-        match node:
-            case fhirpath.Literal():
-                return self._literal(node, scope)
-            case fhirpath.Variable():
-                return self._variable(node.name, scope)
-            case fhirpath.Member():
-                return self._member_node(node, scope)
-            case fhirpath.Indexer():
-                return self._indexer(node, scope)
-            case fhirpath.Sign():
-                return self._sign(node, scope)
-            case fhirpath.Binary():
-                return self._binary(node, scope)
-            case fhirpath.Call():
-                return self._call(node, scope)
-
-    def refuse(self, scope: Scope, problem: str) -> NoReturn:
-        """Raise the error for a fault in the scope's expression."""
-        raise ViewError(view=self._view, path=scope.at.path, problem=problem)
-
-    def _warn(self, scope: Scope, problem: str) -> tree.Nothing:
-        self.warnings[f"{scope.at.path}: {problem}"] = None
-        return tree.Nothing()
+        write = _NODES[type(node)]
+        return write(self, node, scope)
 
     # --- values from the view
 
@@ -102,127 +55,59 @@ class Resolver:
         if node.value is None:
             return tree.Nothing()
         if node.type == "quantity":
-            self.refuse(scope, f"the quantity {node.value} is FHIRPath, but quantities are not supported")
+            self._steps.refuse(scope, f"the quantity {node.value} is FHIRPath, but quantities are not supported")
+        if node.type in ("date", "dateTime", "time"):
+            self._check_date(str(node.value), scope)
         return tree.Constant(type=node.type, value=node.value)
 
-    def _variable(self, name: str, scope: Scope) -> tree.Tree:
+    def _check_date(self, text: str, scope: Scope) -> None:
+        try:
+            dates.moment(text)
+        except BrokenValueError:
+            self._steps.refuse(scope, f"{text!a} is no date or time")
+
+    def _variable(self, node: fhirpath.Variable, scope: Scope) -> tree.Tree:
+        name = node.name
         if name == "$this":
             return scope.focus
         if name == "%rowIndex":
             return tree.RowIndex()
         if name in ("%resource", "%rootResource", "%context"):
             found = scope.context if name == "%context" else scope.root
-            return found or self.refuse(scope, f"{name} is not supported inside repeat")
-        if name[1:] in self._constants and name[0] == "%":
+            return found or self._steps.refuse(scope, f"{name} is not supported inside repeat")
+        if name[0] == "$":
+            self._steps.refuse(scope, f"{name} is FHIRPath, but not supported")
+        if name[1:] in self._constants:
             fhir_type, value = self._constants[name[1:]]
             return tree.Constant(type=fhir_type, value=value)
-        if name[1:] in _WELL_KNOWN and name[0] == "%":
-            return tree.Constant(type="uri", value=_WELL_KNOWN[name[1:]])
-        if name[0] == "$":
-            self.refuse(scope, f"{name} is FHIRPath, but not supported")
-        self.refuse(scope, f"the constant {name!a} is not defined")
+        if name[1:] not in _WELL_KNOWN:
+            self._steps.refuse(scope, f"the constant {name!a} is not defined")
+        return tree.Constant(type="uri", value=_WELL_KNOWN[name[1:]])
 
     # --- elements
 
     def _source(self, source: fhirpath.Node | None, scope: Scope) -> tree.Tree:
         return scope.focus if source is None else self.resolve(source, scope)
 
-    def _member_node(self, node: fhirpath.Member, scope: Scope) -> tree.Tree:
+    def _member(self, node: fhirpath.Member, scope: Scope) -> tree.Tree:
         if node.source is None and node.name in (scope.focus.type, "Resource", "DomainResource"):
             return scope.focus
-        return self.member(self._source(node.source, scope), node.name, scope)
-
-    def member(self, source: tree.Tree, name: str, scope: Scope) -> tree.Tree:
-        """Step from a source to one of its elements."""
-        if isinstance(source, tree.Nothing):
-            return source
-        if source.type == tree.CHOICE:
-            self.refuse(scope, f"{source.path} has several types; write {source.path}.ofType(Type).{ascii(name)[1:-1]}")
-        if source.type in ANY_RESOURCE:
-            source = self._any_resource(source, name, scope)
-        element = self._schema.elements(source.type).get(name)
-        if element is None:
-            return self._unknown(source, name, scope)
-        if source.type in PRIMITIVES:
-            return self._field(self._companion(source, scope), element.options[0], scope, is_list=element.is_list)
-        if element.is_choice:
-            path = _joined(source.path, name)
-            return tree.Choice(source=source, element=element, is_many=source.is_many, path=path)
-        return self._field(source, element.options[0], scope, is_list=element.is_list)
-
-    def _unknown(self, source: tree.Tree, name: str, scope: Scope) -> tree.Nothing:
-        hint = self._schema.nearest_element(source.type, name)
-        return self._warn(
-            scope,
-            f"{source.type} has no element {name!a}, so this yields nothing"
-            + (f"; did you mean {hint}?" if hint else ""),
-        )
-
-    def _field(self, source: tree.Tree, option: Option, scope: Scope, *, is_list: bool) -> tree.Field:
-        if source.shape is None:
-            self.refuse(scope, f"{source.path or source.type} cannot be read into")
-        return tree.Field(
-            type=option.type,
-            is_many=source.is_many or is_list,
-            shape=source.shape.read(option, is_list=is_list),
-            path=_joined(source.path, option.key),
-            source=source,
-            option=option,
-            is_list=is_list,
-        )
-
-    def _companion(self, source: tree.Tree, scope: Scope) -> tree.Tree:
-        if not isinstance(source, tree.Field):
-            self.refuse(scope, "id and extension of a primitive are supported directly behind its element only")
-        return self._field(source.source, companion(source.option), scope, is_list=source.is_list)
-
-    def _any_resource(self, source: tree.Tree, name: str, scope: Scope) -> tree.Tree:
-        if name not in self._schema.elements("DomainResource"):
-            self.refuse(
-                scope, f"{source.path} may be any resource; write {source.path}.ofType(Type).{ascii(name)[1:-1]}"
-            )
-        return self._decoded(source, "DomainResource")
-
-    def _decoded(self, source: tree.Tree, type_name: str) -> tree.Decoded:
-        place = (source.path, type_name)
-        if place not in self._inner_by_place:
-            self._inner_by_place[place] = len(self.inner)
-            self.inner.append(Shape(type_name))
-        index = self._inner_by_place[place]
-        return tree.Decoded(
-            type=type_name,
-            is_many=source.is_many,
-            shape=self.inner[index],
-            path=source.path,
-            source=source,
-            decoder=index,
-        )
+        return self._steps.member(self._source(node.source, scope), node.name, scope)
 
     def _indexer(self, node: fhirpath.Indexer, scope: Scope) -> tree.Tree:
         source, index = self.resolve(node.source, scope), self.resolve(node.index, scope)
         if isinstance(source, tree.Nothing) or isinstance(index, tree.Nothing):
             return tree.Nothing()
         if index.kind != INTEGER:
-            self.refuse(scope, "an index must be an integer")
-        return self._pick(source, scope, index=index)
-
-    def _pick(self, source: tree.Tree, scope: Scope, **how: object) -> tree.Tree:
-        if source.type == tree.CHOICE:
-            self.refuse(scope, f"{source.path} has several types; write ofType(Type) directly behind it")
-        return tree.Pick(
-            type=source.type,
-            shape=source.shape,
-            path=source.path,
-            source=source,
-            **how,  # type: ignore[arg-type]  # the two keywords of Pick
-        )
+            self._steps.refuse(scope, "an index must be an integer")
+        return self._steps.pick(source, scope, index=index)
 
     # --- operators
 
     def _sign(self, node: fhirpath.Sign, scope: Scope) -> tree.Tree:
         operand = self.resolve(node.operand, scope)
         if operand.kind not in (INTEGER, NUMBER, ""):
-            self.refuse(scope, f"{node.operator} needs a number, not {operand.type}")
+            self._steps.refuse(scope, f"{node.operator} needs a number, not {operand.type}")
         if isinstance(operand, tree.Nothing) or node.operator == "+":
             return operand
         zero = tree.Constant(type="integer", value=0)
@@ -230,32 +115,33 @@ class Resolver:
 
     def _binary(self, node: fhirpath.Binary, scope: Scope) -> tree.Tree:
         operator = node.operator
-        if operator in ("|", "in", "contains", "is", "as", "~", "!~"):
-            self.refuse(scope, f"the operator {operator} is FHIRPath, but not supported{_INSTEAD.get(operator, '')}")
+        if operator in _UNSUPPORTED_OPERATORS:
+            hint = _INSTEAD.get(operator, "")
+            self._steps.refuse(scope, f"the operator {operator} is FHIRPath, but not supported{hint}")
         left, right = self.resolve(node.left, scope), self.resolve(node.right, scope)
         if operator in ("and", "or", "xor", "implies"):
             for operand in (left, right):
                 self.check_boolean(operand, operator, scope)
             return tree.Logic(operator=operator, left=left, right=right)
-        if operator == "&":
-            return self._arithmetic("&", left, right, scope)
-        if isinstance(left, tree.Nothing) or isinstance(right, tree.Nothing):
+        if operator != "&" and (isinstance(left, tree.Nothing) or isinstance(right, tree.Nothing)):
             return tree.Nothing()
-        if operator in ("=", "!="):
-            self._check_comparable(operator, left, right, scope)
-            return tree.Equal(left=left, right=right, is_negated=operator == "!=")
-        if operator in ("<", "<=", ">", ">="):
-            self._check_comparable(operator, left, right, scope)
-            if left.kind == BOOLEAN:
-                self.refuse(scope, f"{operator} does not order booleans")
-            return tree.Order(operator=operator, left=left, right=right)
+        if operator in ("=", "!=", "<", "<=", ">", ">="):
+            return self._comparison(operator, left, right, scope)
         return self._arithmetic(operator, left, right, scope)
+
+    def _comparison(self, operator: str, left: tree.Tree, right: tree.Tree, scope: Scope) -> tree.Tree:
+        self._check_comparable(operator, left, right, scope)
+        if operator in ("=", "!="):
+            return tree.Equal(left=left, right=right, is_negated=operator == "!=")
+        if left.kind == BOOLEAN:
+            self._steps.refuse(scope, f"{operator} does not order booleans")
+        return tree.Order(operator=operator, left=left, right=right)
 
     def check_boolean(self, operand: tree.Tree, what: str, scope: Scope) -> None:
         """Refuse what is neither boolean nor nothing."""
         if operand.kind != BOOLEAN and not isinstance(operand, tree.Nothing):
             of_what = f"{operand.path} ({operand.type})" if operand.path else operand.type
-            self.refuse(scope, f"{what} needs a boolean, not {of_what}; write .exists() to ask whether it is there")
+            self._steps.refuse(scope, f"{what} needs a boolean, not {of_what}; .exists() tells if it is there")
 
     def _check_comparable(self, operator: str, left: tree.Tree, right: tree.Tree, scope: Scope) -> None:
         for operand in (left, right):
@@ -263,44 +149,43 @@ class Resolver:
                 problem = (
                     f"{operator} on {operand.path or operand.type} ({operand.type}) is FHIRPath, but not supported"
                 )
-                self.refuse(scope, f"{problem}; compare primitive elements of it")
-        if _comparison(left) != _comparison(right):
-            self.refuse(scope, f"{operator} compares {left.type} with {right.type}, which are never alike")
+                self._steps.refuse(scope, f"{problem}; compare primitive elements of it")
+        if _alike(left) != _alike(right):
+            self._steps.refuse(scope, f"{operator} compares {left.type} with {right.type}, which are never alike")
 
     def _arithmetic(self, operator: str, left: tree.Tree, right: tree.Tree, scope: Scope) -> tree.Tree:
         kinds = {operand.kind for operand in (left, right) if not isinstance(operand, tree.Nothing)}
         if operator == "&" or (operator == "+" and kinds == {TEXT}):
             if not kinds <= {TEXT}:
-                self.refuse(scope, f"{operator} joins texts, not {left.type} and {right.type}")
+                self._steps.refuse(scope, f"{operator} joins texts, not {left.type} and {right.type}")
             return tree.Arithmetic(type="string", operator=operator, left=left, right=right)
         if not kinds <= {INTEGER, NUMBER}:
-            self.refuse(scope, f"{operator} on {left.type} and {right.type} is not supported; it needs numbers")
+            self._steps.refuse(scope, f"{operator} on {left.type} and {right.type} is not supported; it needs numbers")
         is_whole = operator == "div" or (kinds == {INTEGER} and operator != "/")
         return tree.Arithmetic(type="integer" if is_whole else "decimal", operator=operator, left=left, right=right)
 
     # --- functions
 
     def _call(self, node: fhirpath.Call, scope: Scope) -> tree.Tree:
-        known = _FUNCTIONS.get(node.name)
-        if known is None:
-            if node.name in _UNSUPPORTED_FUNCTIONS:
-                hint = _INSTEAD.get(node.name, "")
-                self.refuse(scope, f"the function {node.name}() is FHIRPath, but not supported{hint}")
+        if node.name in _UNSUPPORTED_FUNCTIONS:
+            hint = _INSTEAD.get(node.name, "")
+            self._steps.refuse(scope, f"the function {node.name}() is FHIRPath, but not supported{hint}")
+        if node.name not in _FUNCTIONS:
             hint = nearest(node.name, _FUNCTIONS)
-            self.refuse(
+            self._steps.refuse(
                 scope, f"the function {node.name}() does not exist" + (f"; did you mean {hint}()?" if hint else "")
             )
-        function, least, most = known
+        function, least, most = _FUNCTIONS[node.name]
         if not least <= len(node.arguments) <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             if len(node.arguments) > most and node.name.endswith("Boundary"):
-                self.refuse(scope, f"{node.name}() with a precision is FHIRPath, but not supported")
-            self.refuse(scope, f"{node.name}() takes {wanted} arguments, not {len(node.arguments)}")
+                self._steps.refuse(scope, f"{node.name}() with a precision is FHIRPath, but not supported")
+            self._steps.refuse(scope, f"{node.name}() takes {wanted} arguments, not {len(node.arguments)}")
         return function(self, self._source(node.source, scope), node.arguments, scope)
 
     def _where(self, source: tree.Tree, arguments: _Arguments, scope: Scope) -> tree.Tree:
         if source.type == tree.CHOICE:
-            self.refuse(
+            self._steps.refuse(
                 scope, f"where() on {source.path}, which has several types, is not supported; use ofType() first"
             )
         criterion = self.resolve(arguments[0], scope.on(source))
@@ -310,31 +195,21 @@ class Resolver:
         return _filter(source, criterion)
 
     def _exists(self, source: tree.Tree, arguments: _Arguments, scope: Scope) -> tree.Tree:
-        return tree.Exists(source=self._present(self._where(source, arguments, scope) if arguments else source))
+        return tree.Exists(source=self._steps.present(self._where(source, arguments, scope) if arguments else source))
 
     def _empty(self, source: tree.Tree, _arguments: _Arguments, _scope: Scope) -> tree.Tree:
-        return tree.Exists(source=self._present(source), is_negated=True)
-
-    def _present(self, source: tree.Tree) -> tree.Tree:
-        if isinstance(source, tree.Choice) and source.source.shape:
-            for option in source.element.options:
-                source.source.shape.read_presence(option, is_list=False)
-                if option.type in PRIMITIVES:
-                    source.source.shape.read_presence(companion(option), is_list=False)
-        if isinstance(source, tree.Field) and source.kind and source.source.shape:
-            source.source.shape.read_presence(companion(source.option), is_list=source.is_list)
-        return source
+        return tree.Exists(source=self._steps.present(source), is_negated=True)
 
     def _count(self, source: tree.Tree, _arguments: _Arguments, scope: Scope) -> tree.Tree:
         if source.type == tree.CHOICE:
-            self.refuse(scope, f"count() on {source.path}, which has several types, is not supported")
+            self._steps.refuse(scope, f"count() on {source.path}, which has several types, is not supported")
         return tree.Count(source=source)
 
     def _first(self, source: tree.Tree, _arguments: _Arguments, scope: Scope) -> tree.Tree:
-        return self._pick(source, scope) if source.is_many else source
+        return self._steps.pick(source, scope) if source.is_many else source
 
     def _last(self, source: tree.Tree, _arguments: _Arguments, scope: Scope) -> tree.Tree:
-        return self._pick(source, scope, is_last=True) if source.is_many else source
+        return self._steps.pick(source, scope, is_last=True) if source.is_many else source
 
     def _not(self, source: tree.Tree, _arguments: _Arguments, scope: Scope) -> tree.Tree:
         self.check_boolean(source, "not()", scope)
@@ -343,46 +218,35 @@ class Resolver:
     def _extension(self, source: tree.Tree, arguments: _Arguments, scope: Scope) -> tree.Tree:
         url = self.resolve(arguments[0], scope)
         if url.kind != TEXT or url.is_many:
-            self.refuse(scope, "extension() takes one url as text")
-        extensions = self.member(source, "extension", scope)
+            self._steps.refuse(scope, "extension() takes one url as text")
+        extensions = self._steps.member(source, "extension", scope)
         if isinstance(extensions, tree.Nothing):
             return extensions
-        key = self.member(_focus(extensions), "url", scope)
+        key = self._steps.member(focus_on(extensions), "url", scope)
         return _filter(extensions, tree.Equal(left=key, right=url))
 
     def _of_type(self, source: tree.Tree, arguments: _Arguments, scope: Scope) -> tree.Tree:
         wanted = self._type_name(arguments[0], "ofType()", scope)
-        if isinstance(source, tree.Nothing):
-            return source
-        if isinstance(source, tree.Choice):
-            option = source.element.option(wanted)
-            if option is None:
-                return self._warn(scope, f"{source.path} is never of type {wanted}, so this yields nothing")
-            return self._field(source.source, option, scope, is_list=source.element.is_list)
-        if source.type in ANY_RESOURCE and wanted in self._schema.resources - ANY_RESOURCE:
-            return self._decoded(source, wanted)
-        if wanted == source.type or source.type in _SUBTYPES.get(wanted, ()) or wanted in ANY_RESOURCE:
-            return source
-        return self._warn(scope, f"{source.path} is of type {source.type}, never {wanted}, so this yields nothing")
+        return source if isinstance(source, tree.Nothing) else self._steps.of_type(source, wanted, scope)
 
     def _type_name(self, node: fhirpath.Node, what: str, scope: Scope) -> str:
         name = node.name if isinstance(node, fhirpath.Member) else ""
         namespace = node.source if isinstance(node, fhirpath.Member) else None
         if isinstance(namespace, fhirpath.Member) and namespace.name == "System":
-            self.refuse(scope, f"{what} with System.{name} is FHIRPath, but not supported; name a FHIR type")
+            self._steps.refuse(scope, f"{what} with System.{name} is FHIRPath, but not supported; name a FHIR type")
         is_plain = namespace is None or namespace == fhirpath.Member(source=None, name="FHIR")
         if not name or not is_plain:
-            self.refuse(scope, f"{what} takes the name of a type")
-        if not self._schema.knows(name):
-            hint = self._schema.nearest_type(name)
-            self.refuse(scope, f"the type {name!a} does not exist" + (f"; did you mean {hint}?" if hint else ""))
+            self._steps.refuse(scope, f"{what} takes the name of a type")
+        if not self._steps.schema.knows(name):
+            hint = self._steps.schema.nearest_type(name)
+            self._steps.refuse(scope, f"the type {name!a} does not exist" + (f"; did you mean {hint}?" if hint else ""))
         return name
 
     def _join(self, source: tree.Tree, arguments: _Arguments, scope: Scope) -> tree.Tree:
         separator = self.resolve(arguments[0], scope) if arguments else tree.Constant(type="string", value="")
         for operand in (source, separator):
             if operand.kind != TEXT and not isinstance(operand, tree.Nothing):
-                self.refuse(scope, f"join() joins texts, not {operand.type}")
+                self._steps.refuse(scope, f"join() joins texts, not {operand.type}")
         return tree.Join(source=source, separator=separator)
 
     def _low_boundary(self, source: tree.Tree, _arguments: _Arguments, scope: Scope) -> tree.Tree:
@@ -395,24 +259,34 @@ class Resolver:
         if isinstance(source, tree.Nothing):
             return source
         if source.kind not in (INTEGER, NUMBER, DATE):
-            self.refuse(scope, f"a boundary of {source.type} is not supported; it needs a number, a date or a time")
+            self._steps.refuse(scope, f"boundaries are of numbers, dates and times, not of {source.type}")
         result = source.type if source.kind == DATE else "decimal"
         return tree.Boundary(type=result, source=source, is_high=is_high)
 
     def _resource_key(self, source: tree.Tree, _arguments: _Arguments, scope: Scope) -> tree.Tree:
-        if source.type not in self._schema.resources:
-            self.refuse(scope, f"getResourceKey() is of a resource, not of {source.type or 'nothing'}")
-        return self.member(source, "id", scope)
+        if source.type not in self._steps.schema.resources:
+            self._steps.refuse(scope, f"getResourceKey() is of a resource, not of {source.type or 'nothing'}")
+        return self._steps.member(source, "id", scope)
 
     def _reference_key(self, source: tree.Tree, arguments: _Arguments, scope: Scope) -> tree.Tree:
         wanted = self._type_name(arguments[0], "getReferenceKey()", scope) if arguments else ""
         if isinstance(source, tree.Nothing):
             return source
         if source.type != "Reference":
-            self.refuse(scope, f"getReferenceKey() is of a Reference, not of {source.type}")
-        text = self.member(source, "reference", scope)
+            self._steps.refuse(scope, f"getReferenceKey() is of a Reference, not of {source.type}")
+        text = self._steps.member(source, "reference", scope)
         return tree.ReferenceKey(source=text, wanted=wanted, is_many=text.is_many, path=source.path)
 
+
+_NODES: Mapping[type[fhirpath.Node], Callable[[Resolver, Any, Scope], tree.Tree]] = {
+    fhirpath.Literal: Resolver._literal,
+    fhirpath.Variable: Resolver._variable,
+    fhirpath.Member: Resolver._member,
+    fhirpath.Indexer: Resolver._indexer,
+    fhirpath.Sign: Resolver._sign,
+    fhirpath.Binary: Resolver._binary,
+    fhirpath.Call: Resolver._call,
+}
 
 _Arguments = tuple[fhirpath.Node, ...]
 _Function = Callable[[Resolver, tree.Tree, _Arguments, Scope], tree.Tree]
@@ -446,11 +320,7 @@ def _filter(source: tree.Tree, criterion: tree.Tree) -> tree.Filter:
     )
 
 
-def _comparison(operand: tree.Tree) -> str:
+def _alike(operand: tree.Tree) -> str:
     if operand.kind in (INTEGER, NUMBER):
         return NUMBER
     return "time" if operand.type == "time" else operand.kind
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

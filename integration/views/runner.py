@@ -8,13 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 from integration.errors import ViewError
-from integration.views import values
-from integration.views.compiler import ColumnType, Program, compile_program
+from integration.views import dates, values
+from integration.views.columns import ColumnType
+from integration.views.compiler import Program, compile_program
 from integration.views.schema import BOOLEAN, INTEGER, NUMBER
-from integration.views.shapes import ANY_RESOURCE, Shape, decoder
+from integration.views.shapes import ANY_RESOURCE, decoder
+from integration.views.steps import Inner
 
 Resource = Any
 """Raw FHIR JSON: a dict, or the bytes of one resource."""
@@ -83,19 +85,23 @@ class CompiledView:
         Raises:
             ViewError: the resource breaks the view.
         """
+        text = resource if isinstance(resource, bytes) else self._encoded(resource)
         found: list[Row] = []
-        text = resource
         try:
-            if not isinstance(resource, bytes):
-                text = _ENCODE(resource)
-            elif not resource.isascii():
-                resource.decode()
+            if not text.isascii():
+                text.decode()
             self._rows(self._decode(text), found.append)
         except _BROKEN as error:
-            if self._is_of_another_type(text):
+            if _is_of_another_type(text, self.resource):
                 return []
             raise self._error(text, error) from error
         return found
+
+    def _encoded(self, resource: Resource) -> bytes:
+        try:
+            return _ENCODE(resource)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ViewError(view=self.name, path="", problem="the resource cannot be written as JSON") from error
 
     def rows(self, resources: Iterable[Resource], on_error: OnError | None = None) -> Iterator[dict[str, object]]:
         """Yield the rows of many resources, as dicts with the columns in order, while they are read.
@@ -115,7 +121,7 @@ class CompiledView:
         """
         schema = self.schema
         waiting: list[Row] = []
-        for found in self._read_all(resources, on_error, check=self._check_decimals()):
+        for found in self._read_all(resources, on_error, check=self._check_numbers()):
             waiting += found
             if len(waiting) >= BATCH_ROWS:
                 yield _batch(waiting, schema)
@@ -152,82 +158,86 @@ class CompiledView:
         try:
             check(rows)
         except values.BrokenValueError as error:
-            raise self._error(resource if isinstance(resource, bytes) else _ENCODE(resource), error) from error
+            raise self._error(resource if isinstance(resource, bytes) else self._encoded(resource), error) from error
 
-    def _check_decimals(self) -> Callable[[list[Row]], None] | None:
+    def _check_numbers(self) -> Callable[[list[Row]], None] | None:
         numbers = [at for at, each in enumerate(self._program.columns.values()) if each.kind in (NUMBER, INTEGER)]
-        if not numbers:
-            return None
 
         def check(rows: list[Row]) -> None:
             for at, row in itertools.product(numbers, rows):
-                for value in row[at] if isinstance(row[at], list) else [row[at]]:  # type: ignore[union-attr]  # a collection's column
-                    if not _fits(value):
-                        raise values.BrokenValueError(self.columns[at], "the number is too large for an Arrow column")
+                value = row[at]
+                if not all(map(_fits, value if isinstance(value, list) else [value])):
+                    raise values.BrokenValueError(self.columns[at], "the number does not fit an Arrow column")
 
-        return check
-
-    def _is_of_another_type(self, text: bytes) -> bool:
-        try:
-            text.decode()
-            found = _HEADER.decode(text).resource_type
-        except _BROKEN:
-            return False
-        return isinstance(found, str) and found != self.resource
+        return check if numbers else None
 
     def _error(self, text: bytes, error: Exception) -> ViewError:
         path, problem = _explained(error)
         if isinstance(error, values.BrokenValueError) and not path:
-            path = self._strict_path(text) or path
+            path = self._strict_path(text)
         return ViewError(view=self.name, path=path, problem=problem, reference=_reference(text))
 
     def _strict_path(self, text: bytes) -> str:
-        for shape in (self._program.root, *self._program.inner):
-            try:
-                decoder(shape, self._program.schema, is_strict=True).decode(text)
-            except _BROKEN as error:
-                return _explained(error)[0]
+        """Find where a decimal is no number: decimals are decoded as raw text, and only checked when used."""
+        try:
+            decoder(self._program.root, self._program.schema, is_strict=True).decode(text)
+        except _BROKEN as error:
+            return _explained(error)[0]
         return ""
 
 
-_BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, values.BrokenValueError, ArithmeticError, TypeError)
+_BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, values.BrokenValueError, ArithmeticError)
 
 
 def _compiled(definition: Any, fhir_version: str) -> Program:
     try:
         return compile_program(definition, fhir_version)
     except RecursionError as error:
-        raise ViewError(view="unnamed", path="", problem="the view is nested too deeply") from error
+        raise ViewError(view="unnamed", path="", problem=_TOO_DEEP) from error
 
 
 def _function(program: Program) -> Callable[[Any, Callable[[Row], None]], None]:
     namespace: dict[str, Any] = {**_RUNTIME, **program.constants}
-    for index, shape in enumerate(program.inner):
-        namespace[f"inner_{index}"] = _inner_decoder(program, shape)
-    exec(compile(program.source, f"<view {program.name}>", "exec"), namespace)  # noqa: S102  # our own text: see source.py
+    for index, inner in enumerate(program.inner):
+        namespace[f"decode_inner_{index}"] = _inner_decoder(program, inner)
+    try:
+        exec(compile(program.source, "<view>", "exec"), namespace)  # noqa: S102  # our own text: see source.py
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ViewError(view=program.name, path="select", problem=_TOO_DEEP) from error
     rows: Callable[[Any, Callable[[Row], None]], None] = namespace["rows"]
     return rows
 
 
-def _inner_decoder(program: Program, shape: Shape) -> Callable[[msgspec.Raw | None], Any]:
-    decode = decoder(shape, program.schema).decode
+_TOO_DEEP = "the view is nested too deeply to be compiled"
 
-    def inner(raw: msgspec.Raw | None) -> Any:
-        if raw is None or (shape.type not in ANY_RESOURCE and _HEADER.decode(raw).resource_type != shape.type):
+
+def _inner_decoder(program: Program, inner: Inner) -> Callable[[msgspec.Raw | None], Any]:
+    decode, wanted = decoder(inner.shape, program.schema).decode, inner.shape.type
+
+    def decode_inner(raw: msgspec.Raw | None) -> Any:
+        if raw is None or (wanted not in ANY_RESOURCE and _is_of_another_type(bytes(raw), wanted)):
             return None
-        return decode(raw)
+        try:
+            return decode(raw)
+        except msgspec.ValidationError as error:
+            path, problem = _explained(error)
+            raise values.BrokenValueError(f"{inner.path}.{path}", problem) from error
 
-    return inner
+    return decode_inner
 
 
-def _several(path: str) -> values.BrokenValueError:
-    return values.BrokenValueError(path, "holds several values where one is expected; use first() or collection: true")
+def _is_of_another_type(text: bytes, wanted: str) -> bool:
+    try:
+        text.decode()
+        found = _HEADER.decode(text).resource_type
+    except _BROKEN:
+        return False
+    return isinstance(found, str) and found != wanted
 
 
 _RUNTIME: Mapping[str, object] = {
-    "__builtins__": {"len": len, "True": True, "False": False, "None": None},
-    "several": _several,
-    **{name: getattr(values, name) for name in values.__all__},
+    "__builtins__": {"len": len},
+    **{name: getattr(module, name) for module in (values, dates) for name in module.__all__},
 }
 
 

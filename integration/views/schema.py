@@ -69,7 +69,7 @@ class Element:
     @property
     def is_choice(self) -> bool:
         """Say whether the element is a choice of types, such as `value[x]`."""
-        return len(self.options) > 1 or self.options[0].key != self.name
+        return len(self.options) > 1
 
     def option(self, type_name: str) -> Option | None:
         """Return the form of the element that holds a type, if it has one."""
@@ -131,7 +131,6 @@ def _element(name: str, described: str) -> Element:
     types = described.split("|")
     is_list = types[0].endswith("*")
     if len(types) == 1:
-        options = (Option(type=types[0].rstrip("*"), key=name),)
-    else:
-        options = tuple(Option(type=each, key=name + each[0].upper() + each[1:]) for each in types)
+        return Element(name=name, options=(Option(type=types[0].rstrip("*"), key=name),), is_list=is_list)
+    options = tuple(Option(type=each, key=name + each[0].upper() + each[1:]) for each in types)
     return Element(name=name, options=options, is_list=is_list)

@@ -13,19 +13,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from integration.views.schema import BOOLEAN, INTEGER, NUMBER, PRIMITIVES, Element, Option, Schema
-
-Struct = type[msgspec.Struct]
+from integration.views.schema import BOOLEAN, INTEGER, NUMBER, PRIMITIVES, Option, Schema
 
 ANY_RESOURCE = frozenset({"Resource", "DomainResource"})
 """Types that stand for a resource of any type (`contained`, `Bundle.entry.resource`): kept raw, decoded when named."""
 
-_INTEGERS = {
-    "integer": Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)],
-    "positiveInt": Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)],
-    "unsignedInt": Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)],
-    "integer64": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
-}
+_BITS = {"integer64": 64}
+"""FHIR's other integers have 32 bits (https://hl7.org/fhir/R5/datatypes.html#primitive)."""
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -106,9 +100,7 @@ def decoder(shape: Shape, schema: Schema, *, is_strict: bool = False) -> msgspec
     """
     names = {each: f"{each.type}_{index}" for index, each in enumerate(shape.within())}
     structs = {
-        each: msgspec.defstruct(
-            names[each], _fields(each, schema, names, is_strict=is_strict), gc=False, rename=_RENAME
-        )
+        each: msgspec.defstruct(names[each], _fields(each, schema, names, is_strict=is_strict), gc=False, rename=_key)
         for each in names
     }
     for struct in structs.values():
@@ -119,9 +111,6 @@ def decoder(shape: Shape, schema: Schema, *, is_strict: bool = False) -> msgspec
 
 def _key(attribute: str) -> str:
     return attribute.removesuffix("_")
-
-
-_RENAME = _key
 
 
 def _fields(shape: Shape, schema: Schema, names: dict[Shape, str], *, is_strict: bool) -> list[Any]:
@@ -144,7 +133,9 @@ def _order(elements: Any) -> dict[str, int]:
 def _annotation(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
     inner = _inner(read, names, is_strict=is_strict)
     if not read.is_list:
-        return inner if inner is msgspec.Raw else (f"{inner} | None" if isinstance(inner, str) else inner | None)
+        if inner is msgspec.Raw or inner is Any:
+            return inner
+        return f"{inner} | None" if isinstance(inner, str) else inner | None
     if isinstance(inner, str):
         may_be_null = read.option.key.startswith("_")
         return f"list[{inner} | None]" if may_be_null else f"list[{inner}]"
@@ -155,18 +146,18 @@ def _inner(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
     if read.shape is not None and not read.is_presence_only:
         return names[read.shape.itself()]
     kind = PRIMITIVES.get(read.option.type)
-    if read.is_presence_only or kind is None:
+    if read.is_presence_only:
+        return Any
+    if kind is None:
         return msgspec.Raw
     if kind == NUMBER:
         return int | float if is_strict else msgspec.Raw
     if kind == INTEGER:
-        return _INTEGERS[read.option.type]
+        limit = 2 ** (_BITS.get(read.option.type, 32) - 1)
+        return Annotated[int, msgspec.Meta(ge=-limit, le=limit - 1)]
     return bool if kind == BOOLEAN else str
 
 
 def companion(element: Option) -> Option:
     """Return the sibling of a primitive element that holds its id and extensions (`_birthDate`)."""
     return dataclasses.replace(element, type="Element", key=f"_{element.key}")
-
-
-__all__ = ["ANY_RESOURCE", "Element", "Shape", "companion", "decoder"]
