@@ -80,7 +80,8 @@ class InboxReader:
             facts = {"action": "response_failed", "response": entry.response_id, "error": type(error).__name__}
             logger.error("a response could not be planned", extra=facts)
             return False
-        logger.info("response %s", state, extra={"action": f"response_{state}", "response": entry.response_id})
+        level = logging.WARNING if state == "rejected" else logging.INFO
+        logger.log(level, "response %s", state, extra={"action": f"response_{state}", "response": entry.response_id})
         return True
 
     def _planned(self, entry: Entry) -> tuple[State, str]:

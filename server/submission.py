@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -42,14 +43,15 @@ class Submission:
         if self.response_id:
             return self.response_id, self.body
         response_id = new_id()
-        return response_id, _encoder.encode({**_decoder.decode(self.body), "id": response_id})
+        with _faults_refused():
+            return response_id, _encoder.encode({**_decoder.decode(self.body), "id": response_id})
 
 
 def read(body: bytes, *, url_id: str | None = None) -> Submission:
     """Read the body of a create (no id in the URL) or of an update.
 
     Raises:
-        RefusedError: 400 if it is no JSON object or its id does not fit, 422 if it is of another type.
+        RefusedError: 400 if it is no JSON object or its id does not fit; 422 if it is of another type.
     """
     resource = _json_object(body)
     if resource.get("resourceType") != RESOURCE_TYPE:
@@ -59,17 +61,27 @@ def read(body: bytes, *, url_id: str | None = None) -> Submission:
         raise RefusedError(400, "an id has 1 to 64 of A-Z, a-z, 0-9, '-' and '.'", expression=f"{RESOURCE_TYPE}.id")
     if url_id is not None and url_id != response_id:
         raise RefusedError(400, "the id in the body must be the one in the URL", expression=f"{RESOURCE_TYPE}.id")
-    content_hash = hashlib.sha256(_canonical_encoder.encode(resource)).hexdigest()
+    with _faults_refused():
+        content_hash = hashlib.sha256(_canonical_encoder.encode(resource)).hexdigest()
     return Submission(response_id=response_id, content_hash=content_hash, body=body)
 
 
 def _json_object(body: bytes) -> Resource:
-    try:
+    with _faults_refused():
         resource: Any = _decoder.decode(body)
-    except RecursionError as error:
-        raise RefusedError(400, "the body is nested too deep") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RefusedError(400, "the body is not JSON") from error
     if not isinstance(resource, dict):
         raise RefusedError(400, "the body is not a FHIR resource: not a JSON object")
     return resource
+
+
+@contextmanager
+def _faults_refused() -> Iterator[None]:
+    """Refuse what cannot be read or written as JSON; one that can just be read may be nested too deep to be written."""
+    try:
+        yield
+    except RecursionError as error:
+        raise RefusedError(400, "the body is nested too deep") from error
+    except InvalidOperation as error:
+        raise RefusedError(400, "the body holds a number that is too large") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RefusedError(400, "the body is not JSON") from error

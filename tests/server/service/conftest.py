@@ -73,7 +73,7 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
     patients, wakes, health, ids = {"p1", "p2"}, list[str](), {"is_working": True}, itertools.count(1)
 
     def read(body: bytes) -> Response | intake.Rejection:
-        return intake.read_response(study, body, patients.__contains__)
+        return intake.read_response(study, body, lambda subject: subject if subject in patients else None)
 
     services = Services(
         inbox=inbox,

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 SECRET = "Zylpha-4711"  # stands for whatever a patient's resource says
 
@@ -200,6 +202,45 @@ def test_the_format_parameter_goes_before_accept(service: Any) -> None:
     assert service.client.get("/fhir/metadata?_format=json", headers={"Accept": "text/html"}).status_code == 200
     assert service.client.get("/fhir/metadata?_format=application/fhir+json").status_code == 200
     assert service.client.get("/fhir/metadata?_format=xml").status_code == 406
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just("Patient/p1"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+ELEMENTS = ("id", "meta", "status", "subject", "authored", "item", "questionnaire", "extension", "encounter", "source")
+
+
+@given(changes=st.dictionaries(st.sampled_from(ELEMENTS), JSON_VALUES, min_size=1, max_size=3))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_json_makes_the_service_fail(service: Any, body: Any, changes: dict[str, Any]) -> None:
+    resource = json.loads(body()) | changes
+
+    answer = service.post(json.dumps(resource).encode())
+
+    assert answer.status_code in {200, 201, 400, 422}
+    assert service.reader.plan_waiting().failed == 0
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1e99999", "-1e-999999999", "1e99999999999999999999999", "3.0", "3e0"])
+@pytest.mark.parametrize("kind", ["valueInteger", "valueDecimal"])
+def test_no_number_makes_the_service_fail(service: Any, body: Any, kind: str, number: str) -> None:
+    sent = body(id=None).replace(b'"valueInteger": 3', f'"{kind}": {number}'.encode(), 1)
+
+    answer = service.post(sent)
+
+    assert answer.status_code in {201, 400, 422}
+    assert service.reader.plan_waiting().failed == 0
+
+
+@pytest.mark.parametrize("depth", [*range(100, 1000, 100), *range(930, 1000, 3), 10_000, 100_000])
+def test_no_nesting_makes_the_service_fail(service: Any, body: Any, depth: int) -> None:
+    sent = body(id=None, text="deep").replace(b'"deep"', b"[" * depth + b"]" * depth)
+
+    answer = service.client.post("/fhir/QuestionnaireResponse", data=sent[:19_000], content_type="application/json")
+    assert answer.status_code in {201, 400, 422}
+    assert service.reader.plan_waiting().failed == 0
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"resourceType": "\xff"}', b"[]", b"3", b"[" * 10_000])
