@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from integration.report import formats, groups, labels, people
 from integration.report.inputs import Published, ReportInputs, Selector
-from integration.report.outcome import limits, main_rate, points, questions, share
+from integration.report.outcome import limits, main_rate, points, share
 from integration.report.results import Estimate, Results
 
 ANALYSES = {
@@ -70,7 +70,7 @@ def _what(key: Selector) -> str:
         name = f"{groups.STATISTICS.get(key.statistic, key.statistic)} {labels.group(key.analysis, key.group)}".strip()
     else:
         name = ""
-    where = labels.scale_visit(key.scale, key.visit) if key.scale else labels.VISITS.get(key.visit, key.visit)
+    where = labels.scale_visit(key.scale, key.visit) if key.scale else labels.visit(key.visit) if key.visit else ""
     kind = labels.DENOMINATORS.get(key.denominator_kind, "")
     return ", ".join(
         word
@@ -85,14 +85,14 @@ def headlines(report: ReportInputs, results: Results) -> tuple[Headline, ...]:
 
 
 def _improved(results: Results) -> Iterator[Headline]:
-    for scale, visit in questions():
+    for scale, visit in results.questions():
         rate = main_rate(results, scale, visit)
         if rate is None or not rate.denominator:
             continue
         median = results.one("change", "median_change", scale=scale, visit=visit)
         worse = main_rate(results, scale, visit, category="worsened")
         yield Headline(
-            question=f"Lower (better) {labels.SCALES[scale].lower()} score at {labels.VISITS[visit]}",
+            question=f"Lower (better) {labels.SCALES[scale].lower()} score at {labels.visit(visit)}",
             answer=formats.percent(rate.value),
             detail=f"{formats.part(rate.numerator, rate.denominator)} with a change score; 95 % CI {limits(rate)}. "
             f"Median change {points(median)} points. Worsened: {share(worse)}.",
@@ -126,8 +126,8 @@ def _harmed(results: Results) -> Iterator[Headline]:
 def _followed(report: ReportInputs) -> Iterator[Headline]:
     total = len(report.cohort)
     if total:
-        counts = [(visit, int(people.seen(report.cohort, visit).sum())) for visit in labels.FOLLOW_UPS]
+        counts = [(visit, int(people.seen(report.cohort, visit).sum())) for visit in people.follow_ups(report.cohort)]
         said = "; ".join(
-            f"{formats.part_percent(number, total)} seen at {labels.VISITS[visit]}" for visit, number in counts
+            f"{formats.part_percent(number, total)} seen at {labels.visit(visit)}" for visit, number in counts
         )
         yield Headline(question="Followed", answer=f"{total:,} patients", detail=f"{said}. No comparison group.")

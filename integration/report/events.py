@@ -64,7 +64,7 @@ def _among(key: Selector, one: Estimate) -> str:
     if key.statistic == "rate_per_session":
         return "Sessions of the cohort"
     if one.denominator_kind == "seen":
-        return f"Patients seen at {labels.VISITS.get(key.visit, key.visit)}"
+        return f"Patients seen at {labels.visit(key.visit)}"
     return "Patients of the cohort"
 
 

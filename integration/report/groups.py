@@ -8,7 +8,7 @@ from typing import Final
 from integration.report import charts, formats, labels
 from integration.report.drawing import Drawing
 from integration.report.inputs import Selector
-from integration.report.outcome import points, questions, share
+from integration.report.outcome import points, share
 from integration.report.results import Estimate, Results
 from integration.report.tables import Body, Table, columns
 
@@ -41,7 +41,7 @@ def group_tables(results: Results) -> tuple[Table, ...]:
 def _group_table(results: Results, analysis: str) -> Table:
     heading, known = labels.GROUPS[analysis]
     bodies = []
-    for scale, visit in questions():
+    for scale, visit in results.questions():
         rows = tuple(
             row for name, label in known.items() for row in _group_row(results, analysis, name, label, scale, visit)
         )
@@ -84,7 +84,7 @@ def comparison_tables(results: Results) -> tuple[Table, ...]:
 def other_comparison_tables(results: Results) -> tuple[Table, ...]:
     """Return one table an analysis: the tests and models between groups at all other scales and visits."""
     return tuple(
-        _comparison_table(results, analysis, tuple(one for one in questions() if one not in asked), "others")
+        _comparison_table(results, analysis, tuple(one for one in results.questions() if one not in asked), "others")
         for analysis, asked in PRIMARY.items()
     )
 
@@ -120,7 +120,7 @@ def _comparison_row(analysis: str, key: Selector, one: Estimate) -> tuple[str, .
 
 def forest_figures(results: Results) -> tuple[Drawing, ...]:
     """Return one figure a scale and visit: the mean change of every group with its interval."""
-    return tuple(drawing for scale, visit in questions() for drawing in _forest(results, scale, visit))
+    return tuple(drawing for scale, visit in results.questions() for drawing in _forest(results, scale, visit))
 
 
 def _forest(results: Results, scale: str, visit: str) -> Iterator[Drawing]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 SCALES: Final[Mapping[str, str]] = {"physical": "Physical", "psychological": "Psychological"}
 ITEMS: Final[Mapping[str, int]] = {"physical": 20, "psychological": 9}
-VISITS: Final[Mapping[str, str]] = {"baseline": "Baseline", "month_1": "1 month", "month_6": "6 months"}
-FOLLOW_UPS: Final = ("month_1", "month_6")
+BASELINE: Final = "baseline"
 DENOMINATORS: Final[Mapping[str, str]] = {
     "cohort": "cohort",
     "seen": "seen at the visit",
@@ -65,9 +65,22 @@ def responder(name: str) -> str:
     return RESPONDERS.get(name, f"{name} points or more")
 
 
-def scale_visit(scale: str, visit: str) -> str:
+def visit(name: str) -> str:
+    """Return a visit's label: `month_6` becomes `6 months`, any other name its words.
+
+    >>> visit("month_1"), visit("month_6"), visit("baseline"), visit("long_term")
+    ('1 month', '6 months', 'Baseline', 'Long term')
+    """
+    counted = re.fullmatch(r"(day|week|month|year)_(\d+)", name)
+    if counted:
+        unit, number = counted.groups()
+        return f"{number} {unit}" if number == "1" else f"{number} {unit}s"
+    return name.replace("_", " ").capitalize()
+
+
+def scale_visit(scale: str, visit_name: str) -> str:
     """Return `Physical, 1 month`."""
-    return f"{SCALES.get(scale, scale)}, {VISITS.get(visit, visit)}"
+    return f"{SCALES.get(scale, scale)}, {visit(visit_name)}"
 
 
 def group(analysis: str, name: str) -> str:

@@ -17,13 +17,6 @@ SMALL_P = 0.05
 CATEGORIES = ("improved", "unchanged", "worsened")
 
 
-def questions() -> Iterator[tuple[str, str]]:
-    """Yield the four primary pairs of scale and visit, by scale."""
-    for scale in labels.SCALES:
-        for visit in labels.FOLLOW_UPS:
-            yield scale, visit
-
-
 def main_rate(
     results: Results, scale: str, visit: str, kind: str = "with_change", category: str = "improved"
 ) -> Estimate | None:
@@ -57,7 +50,7 @@ def points(estimate: Estimate | None, places: int = 1) -> str:
 def rates_table(results: Results) -> Table:
     """Return who improved at each visit, among each of the three denominators."""
     rows = []
-    for scale, visit in questions():
+    for scale, visit in results.questions():
         rates = [main_rate(results, scale, visit, kind) for kind in ("with_change", "seen", "cohort")]
         if rates[0] is not None and rates[0].denominator:
             rows.append(
@@ -78,7 +71,9 @@ def rates_table(results: Results) -> Table:
 
 def change_table(results: Results) -> Table:
     """Return the change from baseline by scale and visit."""
-    rows = tuple(_change_row(results, scale, visit) for scale, visit in questions() if _tests(results, scale, visit))
+    rows = tuple(
+        _change_row(results, scale, visit) for scale, visit in results.questions() if _tests(results, scale, visit)
+    )
     heads = ("n", "Median [95 % CI]", "Mean [95 % CI]", "Hodges-Lehmann [95 % CI], raw sum", "SRM", "SES")
     return Table(
         name="change",
@@ -109,7 +104,7 @@ def _tests(results: Results, scale: str, visit: str) -> Estimate | None:
 def tests_table(results: Results) -> Table:
     """Return the tests of change, each with what it means in words."""
     bodies = []
-    for scale, visit in questions():
+    for scale, visit in results.questions():
         test = _tests(results, scale, visit)
         if test is None:
             continue
@@ -162,7 +157,7 @@ def responder_table(results: Results) -> Table:
     """Return improved, unchanged and worsened under every threshold."""
     bodies = tuple(
         Body(label=labels.scale_visit(scale, visit), rows=tuple(_responder_rows(results, scale, visit)))
-        for scale, visit in questions()
+        for scale, visit in results.questions()
     )
     return Table(
         name="responders",
@@ -200,7 +195,9 @@ def _responder_rows(results: Results, scale: str, visit: str) -> Iterator[tuple[
 
 def responder_figures(results: Results) -> tuple[Drawing, ...]:
     """Return one figure a scale and visit: the shares under every threshold."""
-    return tuple(drawing for scale, visit in questions() for drawing in _responder_figure(results, scale, visit))
+    return tuple(
+        drawing for scale, visit in results.questions() for drawing in _responder_figure(results, scale, visit)
+    )
 
 
 def _responder_figure(results: Results, scale: str, visit: str) -> Iterator[Drawing]:
@@ -227,12 +224,13 @@ def _responder_figure(results: Results, scale: str, visit: str) -> Iterator[Draw
         )
 
 
-def change_figures(report: ReportInputs) -> tuple[Drawing, ...]:
+def change_figures(report: ReportInputs, results: Results) -> tuple[Drawing, ...]:
     """Return one figure a scale and visit: how the changes are distributed."""
     drawings = []
-    for scale, visit in questions():
+    for scale, visit in results.questions():
         changes = people.changes(report.cohort, scale, visit)
-        reach = max(_reach(people.changes(report.cohort, scale, one)) for one in labels.FOLLOW_UPS)
+        visits = people.follow_ups(report.cohort)
+        reach = max((_reach(people.changes(report.cohort, scale, one)) for one in visits), default=0.0)
         if len(changes):
             title = labels.scale_visit(scale, visit)
             said = f"{title}: {distribution(changes)}"
@@ -271,11 +269,11 @@ def score_figures(report: ReportInputs) -> tuple[Drawing, ...]:
 
 def _score_figure(cohort: pd.DataFrame, scale: str) -> Iterator[Drawing]:
     pairs = []
-    for visit in labels.FOLLOW_UPS:
+    for visit in people.follow_ups(cohort):
         kept = people.with_change(cohort, scale, visit)
         if kept.any():
             before, after = (cohort.loc[kept, f"{scale}_{when}"].to_numpy(dtype=float) for when in ("baseline", visit))
-            pairs.append((labels.VISITS[visit], before, after))
+            pairs.append((labels.visit(visit), before, after))
     if pairs:
         said = "; ".join(
             f"{visit}, n {len(after)}: median {_median(before)} before, {_median(after)} after"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from integration.report import comparison, events, formats, groups, labels, outcome, people
+from integration.report import comparison, events, formats, groups, labels, missing, outcome, people
 from integration.report.inputs import SAFE_ADDRESS, Evidence, EvidenceKind, ReportInputs
 from integration.report.results import Results
 
@@ -78,9 +78,9 @@ def _people(report: ReportInputs) -> dict[str, Any]:
         "flow_sentence": sentence,
         "visits": people.visit_counts(report.cohort),
         "baseline": people.baseline_table(report),
-        "missing_visits": people.visits_table(report),
-        "missing_items": people.items_table(report),
-        "reasons": people.reasons_table(report),
+        "missing_visits": missing.visits_table(report),
+        "missing_items": missing.items_table(report),
+        "reasons": missing.reasons_table(report),
     }
 
 
@@ -89,7 +89,7 @@ def _outcomes(report: ReportInputs, results: Results) -> dict[str, Any]:
         "rates": outcome.rates_table(results),
         "change": outcome.change_table(results),
         "tests": outcome.tests_table(results),
-        "change_figures": outcome.change_figures(report),
+        "change_figures": outcome.change_figures(report, results),
         "score_figures": outcome.score_figures(report),
         "responders": outcome.responder_table(results),
         "responder_figures": outcome.responder_figures(results),

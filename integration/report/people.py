@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +50,12 @@ def is_true(cells: pd.Series[float]) -> pd.Series[bool]:
     return cells.map(lambda cell: not formats.is_missing(cell) and bool(cell)).astype(bool)
 
 
+def follow_ups(cohort: pd.DataFrame) -> tuple[str, ...]:
+    """Return the names of the follow-up visits, in the order of the frame's columns."""
+    prefix = f"{next(iter(labels.SCALES))}_change_"
+    return tuple(str(name).removeprefix(prefix) for name in cohort.columns if str(name).startswith(prefix))
+
+
 def seen(cohort: pd.DataFrame, visit: str) -> pd.Series[bool]:
     """Return which patients have a scorable response at the visit."""
     return ~column(cohort, f"{visit}_date").map(formats.is_missing).astype(bool)
@@ -75,7 +81,7 @@ def visit_counts(cohort: pd.DataFrame) -> tuple[VisitCounts, ...]:
             seen=int(seen(cohort, visit).sum()),
             with_change=tuple((scale, int(with_change(cohort, scale, visit).sum())) for scale in labels.SCALES),
         )
-        for visit in labels.FOLLOW_UPS
+        for visit in follow_ups(cohort)
     )
 
 
@@ -114,11 +120,9 @@ def flow_check(report: ReportInputs) -> tuple[bool, str]:
 
 def baseline_table(report: ReportInputs) -> Table:
     """Return the baseline characteristics, of everybody and by whether seen at the last visit."""
-    last = labels.FOLLOW_UPS[-1]
-    present = seen(report.cohort, last)
-    groups = (report.cohort, report.cohort[present], report.cohort[~present])
-    names = ("Cohort", f"Seen at {labels.VISITS[last]}", f"Not seen at {labels.VISITS[last]}")
-    heads = [f"{name} (N = {len(group):,})" for name, group in zip(names, groups, strict=True)]
+    named = _by_last_visit(report.cohort)
+    groups = tuple(group for _, group in named)
+    heads = [f"{name} (N = {len(group):,})" for name, group in named]
     bodies = (
         Body(label="Sex, n (%)", rows=_categories(groups, "sex", labels.SEXES)),
         Body(label="Age at the procedure, years", rows=_quantities(groups, "age_at_procedure")),
@@ -143,6 +147,15 @@ def baseline_table(report: ReportInputs) -> Table:
         note="Percentages are of the N at the head of the column. SD: standard deviation; IQR: interquartile range.",
         empty="Nobody is in the cohort.",
     )
+
+
+def _by_last_visit(cohort: pd.DataFrame) -> tuple[tuple[str, pd.DataFrame], ...]:
+    """Return everybody, and those seen and not seen at the last visit, each with its name."""
+    if not follow_ups(cohort):
+        return (("Cohort", cohort),)
+    last = follow_ups(cohort)[-1]
+    present, label = seen(cohort, last), labels.visit(last)
+    return (("Cohort", cohort), (f"Seen at {label}", cohort[present]), (f"Not seen at {label}", cohort[~present]))
 
 
 def _sites(cell: object) -> str:
@@ -196,80 +209,3 @@ def median_iqr(values: pd.Series[float]) -> str:
         return formats.NONE
     low, middle, high = (float(values.quantile(share)) for share in (0.25, 0.5, 0.75))
     return f"{formats.decimal(middle)} ({formats.interval(low, high)})"
-
-
-def visits_table(report: ReportInputs) -> Table:
-    """Return in which combination of follow-up visits the patients were seen."""
-    first, last = (seen(report.cohort, visit) for visit in labels.FOLLOW_UPS)
-    patterns = (
-        ("Baseline, 1 month and 6 months", first & last),
-        ("Baseline and 1 month only", first & ~last),
-        ("Baseline and 6 months only", ~first & last),
-        ("Baseline only", ~first & ~last),
-    )
-    total = len(report.cohort)
-    rows = tuple(
-        (label, formats.part(int(who.sum()), total), formats.percent(who.sum() / total))
-        for label, who in patterns
-        if total
-    )
-    return Table(
-        name="visits",
-        caption="Visits with a scorable MSIS-29, patients of the cohort",
-        columns=columns("Seen at", "n/N", "%"),
-        bodies=(Body(rows=rows),),
-        note="A missing follow-up visit excludes nobody. What is missing is not filled in.",
-        empty="Nobody is in the cohort.",
-    )
-
-
-def items_table(report: ReportInputs) -> Table:
-    """Return how many items are missing in the responses that were chosen for the visits."""
-    bodies = tuple(
-        Body(
-            label=f"{label} (items {'1 to 20' if scale == 'physical' else '21 to 29'})",
-            rows=tuple(_item_rows(report.cohort, scale)),
-        )
-        for scale, label in labels.SCALES.items()
-    )
-    return Table(
-        name="items",
-        caption="Items missing in the responses chosen for a visit",
-        columns=columns(
-            "Visit", "Seen", "All items answered", "Some missing, scored", "Not scored", "Items missing of all"
-        ),
-        bodies=bodies if len(report.cohort) else (Body(rows=()),),
-        note="Some missing, scored: each missing item counts as the person's mean of the answered items of that scale.",
-        empty="Nobody is in the cohort.",
-    )
-
-
-def _item_rows(cohort: pd.DataFrame, scale: str) -> Iterator[tuple[str, ...]]:
-    for visit, label in labels.VISITS.items():
-        there = seen(cohort, visit)
-        answered = column(cohort, f"{scale}_answered_{visit}")[there].astype(float)
-        scored = column(cohort, f"{scale}_{visit}")[there].notna()
-        complete = int((answered == labels.ITEMS[scale]).sum())
-        some = int((scored & (answered < labels.ITEMS[scale])).sum())
-        total, items = int(there.sum()), int(there.sum()) * labels.ITEMS[scale]
-        missing = items - int(answered.fillna(0).sum())
-        counts = (formats.part_percent(number, total) for number in (complete, some, int((~scored).sum())))
-        yield (label, f"{total:,}", *counts, formats.part_percent(missing, items))
-
-
-def reasons_table(report: ReportInputs) -> Table:
-    """Return why responses have no score."""
-    reasons = column(report.responses, "reason").map(lambda cell: "" if formats.is_missing(cell) else str(cell))
-    counts = reasons[reasons != ""].value_counts()
-    rows = tuple(
-        (labels.REASONS.get(str(reason), str(reason)), f"{int(number):,}") for reason, number in counts.items()
-    )
-    scored = int((reasons == "").sum())
-    return Table(
-        name="reasons",
-        caption=f"QuestionnaireResponses without a score, of {len(reasons):,} in the data",
-        columns=columns("Reason", "Responses"),
-        bodies=(Body(rows=rows),),
-        note=f"{scored:,} responses were scored on at least one scale. A response without a score is kept and listed.",
-        empty="Every response has a score." if len(reasons) else "There are no responses in the data.",
-    )

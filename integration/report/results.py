@@ -10,6 +10,7 @@ import pandas as pd
 
 from integration.report.inputs import Selector
 
+PRIMARY: Final = "change"
 KEYS: Final = ("analysis", "scale", "visit", "group", "responder", "category", "statistic", "denominator_kind")
 
 
@@ -63,6 +64,10 @@ class Results:
     def rate(self, analysis: str, kind: str, **keys: str) -> Estimate | None:
         """Return a rate among one kind of denominator (`cohort`, `seen`, `with_change`)."""
         return self.one(analysis, "rate", denominator_kind=kind, **keys)
+
+    def questions(self) -> tuple[tuple[str, str], ...]:
+        """Return the primary pairs of scale and follow-up visit, in the order of the frame."""
+        return tuple(dict.fromkeys((key.scale, key.visit) for key in self._rows if key.analysis == PRIMARY))
 
     def methods(self) -> tuple[str, ...]:
         """Return every method named in the frame, in its order, once."""
