@@ -30,6 +30,11 @@ def floats(column: pd.Series) -> FloatArray:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+def total(column: pd.Series) -> int:
+    """Return the sum of a column of whole numbers; missing adds nothing."""
+    return int(np.nansum(floats(column)))
+
+
 def is_true(column: pd.Series) -> BoolArray:
     """Return where a column is true: (patients,) bool; missing is not true."""
     return column.astype("boolean").fillna(value=False).to_numpy(dtype=np.bool_)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from integration.statistics import survival
-from integration.statistics.cohort_frame import floats, is_seen, is_true
+from integration.statistics.cohort_frame import is_seen, is_true, total
 from integration.statistics.estimate import BoolArray, Estimate
 from integration.statistics.figures import Figure, share
 from integration.statistics.plan import AnalysisPlan
@@ -25,41 +26,26 @@ def figures(cohort: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Figure]:
         plan: what to compute.
     """
     retreated, after_improvement = is_true(cohort["retreated"]), is_true(cohort["retreated_after_improvement"])
-    yield from _two_denominators(cohort, plan, "retreatment", "rate", retreated, "a later treatment session")
-    yield from _two_denominators(
-        cohort,
-        plan,
-        "retreatment",
-        "rate_after_improvement",
-        retreated & after_improvement,
-        "a later treatment session after a visit at which a score had improved",
+    retreatment = Figure(analysis="retreatment", statistic="rate", method="a later treatment session")
+    yield from _two_denominators(retreatment, retreated, cohort, plan)
+    recurrence = Figure(
+        analysis="retreatment",
+        statistic="rate_after_improvement",
+        method="a later treatment session after a visit at which a score had improved",
     )
+    yield from _two_denominators(recurrence, retreated & after_improvement, cohort, plan)
     yield from _by_horizon(cohort, plan)
-    stented = is_true(cohort["stent"])
-    yield from _two_denominators(cohort, plan, "stent", "rate", stented, "a venous stent in the index session")
-    yield share(
-        Figure(
-            analysis="stent",
-            statistic="rate_per_session",
-            denominator_kind="cohort",
-            method="sessions with a venous stent of all treatment sessions of the cohort; Clopper-Pearson, "
-            "sessions of one patient taken as independent",
-        ),
-        events=_total(cohort["stent_sessions"]),
-        total=_total(cohort["sessions"]),
-        confidence=plan.confidence,
-    )
+    stent = Figure(analysis="stent", statistic="rate", method="a venous stent in the index session")
+    yield from _two_denominators(stent, is_true(cohort["stent"]), cohort, plan)
+    yield _stents_per_session(cohort, plan)
 
 
-def _two_denominators(
-    cohort: pd.DataFrame, plan: AnalysisPlan, analysis: str, statistic: str, event: BoolArray, wording: str
-) -> Iterator[Figure]:
+def _two_denominators(template: Figure, event: BoolArray, cohort: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Figure]:
     yield share(
-        Figure(
-            analysis=analysis,
-            statistic=statistic,
+        replace(
+            template,
             denominator_kind="cohort",
-            method=f"{wording}; patients of the whole cohort; Clopper-Pearson",
+            method=f"{template.method}; patients of the whole cohort; Clopper-Pearson",
         ),
         events=int(event.sum()),
         total=len(cohort),
@@ -67,15 +53,29 @@ def _two_denominators(
     )
     seen = is_seen(cohort, plan.last_visit)
     yield share(
-        Figure(
-            analysis=analysis,
-            statistic=statistic,
+        replace(
+            template,
             visit=plan.last_visit,
             denominator_kind="seen",
-            method=f"{wording}; patients with a scorable response at {plan.last_visit}; Clopper-Pearson",
+            method=f"{template.method}; patients with a scorable response at {plan.last_visit}; Clopper-Pearson",
         ),
         events=int((event & seen).sum()),
         total=int(seen.sum()),
+        confidence=plan.confidence,
+    )
+
+
+def _stents_per_session(cohort: pd.DataFrame, plan: AnalysisPlan) -> Figure:
+    return share(
+        Figure(
+            analysis="stent",
+            statistic="rate_per_session",
+            denominator_kind="cohort",
+            method="sessions with a venous stent of all treatment sessions of the cohort; Clopper-Pearson, "
+            "sessions of one patient taken as independent",
+        ),
+        events=total(cohort["stent_sessions"]),
+        total=total(cohort["sessions"]),
         confidence=plan.confidence,
     )
 
@@ -110,7 +110,3 @@ def _median(curve: pd.DataFrame) -> Estimate:
     reached = curve.loc[curve["survival"] <= 0.5, "days"]
     n = int(curve["at_risk"].iloc[0]) if len(curve) else 0
     return Estimate(value=float(reached.iloc[0]), n=n) if len(reached) else Estimate(n=n)
-
-
-def _total(column: pd.Series) -> int:
-    return int(pd.Series(floats(column)).sum())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from integration.statistics import proportions
-from integration.statistics.cohort_frame import floats
+from integration.statistics.cohort_frame import total
 from integration.statistics.estimate import Estimate
 from integration.statistics.figures import Figure, share
 from integration.statistics.plan import AnalysisPlan
@@ -30,41 +31,41 @@ def figures(cohort: pd.DataFrame, adverse_events: pd.DataFrame, plan: AnalysisPl
     """
     of_cohort = adverse_events.loc[adverse_events["patient_id"].isin(cohort["patient_id"])]
     is_serious = of_cohort["seriousness"].fillna("").astype(str).str.lower().eq("serious")
-    yield from _rates("adverse_event", of_cohort, cohort, plan, _COUNTED)
-    yield from _rates("serious_adverse_event", of_cohort.loc[is_serious], cohort, plan, _SERIOUS)
+    yield from _rates(_figure("adverse_event", _COUNTED), of_cohort, cohort, plan)
+    yield from _rates(_figure("serious_adverse_event", _SERIOUS), of_cohort.loc[is_serious], cohort, plan)
 
 
-def _rates(
-    analysis: str, events: pd.DataFrame, cohort: pd.DataFrame, plan: AnalysisPlan, wording: str
-) -> Iterator[Figure]:
-    patients, sessions = len(cohort), int(pd.Series(floats(cohort["sessions"])).sum())
-    with_event = int(events["patient_id"].nunique())
+def _rates(template: Figure, events: pd.DataFrame, cohort: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Figure]:
+    patients, with_event = len(cohort), int(events["patient_id"].nunique())
+    counted = template.method
     yield share(
-        _figure(analysis, "rate", f"patients with at least one; {wording}; Clopper-Pearson"),
+        replace(template, method=f"patients with at least one; {counted}; Clopper-Pearson"),
         events=with_event,
         total=patients,
         confidence=plan.confidence,
     )
+    per_session = (
+        f"sessions with at least one, of all treatment sessions of the cohort; {counted}; Clopper-Pearson, "
+        "sessions of one patient taken as independent"
+    )
     yield share(
-        _figure(
-            analysis,
-            "rate_per_session",
-            f"sessions with at least one, of all treatment sessions of the cohort; {wording}; Clopper-Pearson, "
-            "sessions of one patient taken as independent",
-        ),
+        replace(template, statistic="rate_per_session", method=per_session),
         events=_sessions_with_event(events),
-        total=sessions,
+        total=total(cohort["sessions"]),
         confidence=plan.confidence,
     )
-    yield _figure(
-        analysis, "events", f"number of events, not of patients; {wording}", Estimate(value=len(events), n=patients)
+    yield replace(
+        template,
+        statistic="events",
+        estimate=Estimate(value=len(events), n=patients),
+        method=f"number of events, not of patients; {counted}",
     )
     if not with_event:
-        yield _figure(
-            analysis,
-            "rate_upper_bound",
-            f"no patient has one: one-sided upper bound of the share, 1 - (1 - confidence)^(1/n); {wording}",
-            proportions.zero_event_bound(patients, plan.confidence),
+        yield replace(
+            template,
+            statistic="rate_upper_bound",
+            estimate=proportions.zero_event_bound(patients, plan.confidence),
+            method=f"no patient has one: one-sided upper bound of the share, 1 - (1 - confidence)^(1/n); {counted}",
         )
 
 
@@ -73,11 +74,5 @@ def _sessions_with_event(events: pd.DataFrame) -> int:
     return len(sessions.drop_duplicates())
 
 
-def _figure(analysis: str, statistic: str, method: str, estimate: Estimate | None = None) -> Figure:
-    return Figure(
-        analysis=analysis,
-        statistic=statistic,
-        denominator_kind="cohort",
-        method=method,
-        estimate=estimate or Estimate(),
-    )
+def _figure(analysis: str, counted: str) -> Figure:
+    return Figure(analysis=analysis, statistic="rate", denominator_kind="cohort", method=counted)

@@ -60,9 +60,10 @@ def scores(cohort: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
     rows = []
     for scale in plan.scales:
         for visit in (BASELINE, *plan.visits):
-            rows.append(_score_row(cohort, scale, visit, "score", f"{scale}_{visit}"))
-            if visit != BASELINE:
-                rows.append(_score_row(cohort, scale, visit, "change", f"{scale}_change_{visit}"))
+            columns = {"score": f"{scale}_{visit}", "change": f"{scale}_change_{visit}"}
+            for measure in ("score",) if visit == BASELINE else ("score", "change"):
+                numbers = distribution(floats(cohort[columns[measure]]))
+                rows.append({"scale": scale, "visit": visit, "measure": measure, **numbers})
     return pd.DataFrame(rows, columns=["scale", "visit", "measure", *DISTRIBUTION]).astype({"n": "Int64"})
 
 
@@ -86,10 +87,6 @@ def baseline(cohort: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
         rows += [{"group": group, **row} for row in _measured(cohort, who, plan)]
     columns = ["characteristic", "level", "group", "n", "denominator", "share", *DISTRIBUTION[1:]]
     return pd.DataFrame(rows, columns=columns).astype({"n": "Int64", "denominator": "Int64"})
-
-
-def _score_row(cohort: pd.DataFrame, scale: str, visit: str, measure: str, column: str) -> dict[str, object]:
-    return {"scale": scale, "visit": visit, "measure": measure, **distribution(floats(cohort[column]))}
 
 
 def _categories(cohort: pd.DataFrame, who: BoolArray) -> Iterator[dict[str, object]]:

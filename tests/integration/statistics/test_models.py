@@ -17,7 +17,7 @@ def test_ancova_finds_the_differences_that_were_put_in() -> None:
     centred = BASELINE - BASELINE.mean()
     change = np.array([-5.0, -3.0, 1.0])[GROUP] + np.array([-0.2, -0.1, 0.0])[GROUP] * centred + NOISE
 
-    fit = models.ancova(change, BASELINE, GROUP, 3)
+    fit = models.ancova(change, BASELINE, GROUP, groups=3)
 
     assert fit.difference(0, 2).value == pytest.approx(-6.0, abs=1e-2)
     assert fit.difference(1, 0).value == pytest.approx(2.0, abs=1e-2)
@@ -27,7 +27,7 @@ def test_ancova_finds_the_differences_that_were_put_in() -> None:
 
 
 def test_interval_and_p_value_turn_round_with_the_groups() -> None:
-    fit = models.ancova(NOISE, BASELINE, GROUP, 3)
+    fit = models.ancova(NOISE, BASELINE, GROUP, groups=3)
     there, back = fit.difference(0, 1), fit.difference(1, 0)
 
     assert there.p_value == pytest.approx(back.p_value)
@@ -35,7 +35,7 @@ def test_interval_and_p_value_turn_round_with_the_groups() -> None:
 
 
 def test_two_groups_have_one_interaction_and_its_f_is_its_t_squared() -> None:
-    fit = models.ancova(NOISE, BASELINE, GROUP // 2, 2)
+    fit = models.ancova(NOISE, BASELINE, GROUP // 2, groups=2)
 
     assert fit.any_interaction().p_value == pytest.approx(fit.interaction(0, 1).p_value)
 
@@ -53,7 +53,7 @@ def test_two_groups_have_one_interaction_and_its_f_is_its_t_squared() -> None:
 def test_what_the_groups_do_not_determine_is_missing(
     change: np.ndarray, baseline: np.ndarray, group: np.ndarray
 ) -> None:
-    fit = models.ancova(change, baseline, group, 2)
+    fit = models.ancova(change, baseline, group, groups=2)
 
     for estimate in (fit.difference(0, 1), fit.interaction(0, 1), fit.any_interaction()):
         assert estimate.n == len(change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -236,9 +237,12 @@ DEGENERATE = [
 
 @pytest.mark.parametrize("spoil", DEGENERATE)
 def test_degenerate_cohorts_give_rows_without_numbers_and_no_warning(
-    spoil: object, cohort: pd.DataFrame, adverse_events: pd.DataFrame, figures: pd.DataFrame
+    spoil: Callable[[pd.DataFrame], pd.DataFrame],
+    cohort: pd.DataFrame,
+    adverse_events: pd.DataFrame,
+    figures: pd.DataFrame,
 ) -> None:
-    analysis = describe(spoil(cohort), adverse_events, AnalysisPlan())  # type: ignore[operator]  # chosen by parametrize
+    analysis = describe(spoil(cohort), adverse_events, AnalysisPlan())
 
     found = analysis.statistics[analysis.statistics["statistic"] != "rate_upper_bound"]
     assert found[KEY].to_numpy().tolist() == figures[KEY].to_numpy().tolist()

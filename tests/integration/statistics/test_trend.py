@@ -16,11 +16,12 @@ Examples = dict[str, dict[str, float]]
 
 
 def test_textbook_example() -> None:
-    # Hollander and Wolfe, Example 6.2: J = 79, large-sample statistic 2.04.
+    # Hollander and Wolfe, Example 6.2: J = 79, variance 150.29, large-sample statistic 2.04, upper P .0207.
     trend = jonckheere_terpstra([NONE, ROUGH, ACCURATE])
 
     assert trend.j == 79
-    assert trend.z == pytest.approx(2.04, abs=5e-3)
+    assert trend.z == pytest.approx(25 / np.sqrt(150.29), abs=1e-4)
+    assert trend.p_value / 2 == pytest.approx(0.0207, abs=5e-5)
 
 
 def test_r_counts_and_computes_the_same(r_examples: Examples) -> None:
