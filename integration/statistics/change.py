@@ -63,8 +63,8 @@ def figures(cohort: pd.DataFrame, plan: AnalysisPlan) -> list[Figure]:
 
 def _primary(cell: _Cell, tests: int) -> Figure:
     method = (
-        f"Wilcoxon signed-rank, sum of the ranks of rises (R's V) on differences in {cell.changes.unit}, zeros dropped, "
-        f"{_APPROXIMATION}; primary, P adjusted by Holm over {tests} tests"
+        f"Wilcoxon signed-rank, sum of the ranks of rises (R's V) on differences in {cell.changes.unit}, "
+        f"zeros dropped, {_APPROXIMATION}; primary, P adjusted by Holm over {tests} tests"
     )
     return _with_nonzero(cell, cell.figure("wilcoxon_w", paired.signed_rank(cell.changes.ranked), method))
 

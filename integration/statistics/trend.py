@@ -35,7 +35,7 @@ def jonckheere_terpstra(samples: Sequence[FloatArray]) -> Trend:
 
     J counts the pairs of observations from different groups in which the one of the later group is larger, ties one
     half. Normal approximation, no continuity correction, with the variance corrected for ties (Hollander, Wolfe and
-    Chicken, Nonparametric Statistical Methods, 3rd ed., equation 6.19, doi:10.1002/9781119196037).
+    Chicken, Nonparametric Statistical Methods, 3rd ed., section 6.2, doi:10.1002/9781119196037).
 
     >>> no_information, rough, accurate = (np.array(group, dtype=float) for group in (
     ...     [40, 35, 38, 43, 44, 41], [38, 40, 47, 44, 40, 42], [48, 40, 45, 43, 46, 44]))
@@ -43,7 +43,8 @@ def jonckheere_terpstra(samples: Sequence[FloatArray]) -> Trend:
     >>> f"{trend.j} {trend.z:.3f} {trend.p_value:.4f}"
     '79.0 2.039 0.0414'
 
-    The data and J = 79 are that book's Example 6.2 (motivational effect of knowledge of performance).
+    The data are that book's Example 6.2 (motivational effect of knowledge of performance), which prints J = 79,
+    variance 150.29 and 2.04.
 
     Args:
         samples: one (n,) float array a group without NaN, in the order of the groups; empty ones are passed over.

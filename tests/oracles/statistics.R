@@ -27,7 +27,7 @@ pratt <- function(d) { # signed ranks with zeros ranked, then dropped; variance 
   list(v = v, p = 2 * pnorm(-abs((z - sign(z) * 0.5) / sqrt(var))))
 }
 
-jonckheere <- function(x, g) { # J by counting pairs, one by one; variance of Hollander and Wolfe, equation 6.19
+jonckheere <- function(x, g) { # J by counting pairs, one by one; variance of Hollander and Wolfe, section 6.2
   groups <- split(x, g); k <- length(groups); j <- 0
   for (a in seq_len(k - 1)) for (b in (a + 1):k) {
     j <- j + sum(outer(groups[[a]], groups[[b]], function(u, v) (v > u) + (v == u) / 2))
@@ -317,7 +317,7 @@ for (kn in list(c(81, 263), c(15, 148), c(0, 20), c(1, 29), c(1, 259), c(0, 259)
       half_p = binom.test(kn[1], kn[2])$p.value, below = binom.test(kn[1], kn[2], alternative = "less")$conf.int[2])
 }
 
-# Ordered trend. "knowledge": Hollander and Wolfe, Example 6.2, J = 79.
+# Ordered trend. "knowledge": Hollander and Wolfe, Example 6.2, J = 79, variance 150.29.
 knowledge <- c(40, 35, 38, 43, 44, 41, 38, 40, 47, 44, 40, 42, 48, 40, 45, 43, 46, 44)
 j <- jonckheere(knowledge, rep(1:3, each = 6))
 say("knowledge", j = j$j, z = j$z, p = j$p, mean = j$mean, var = j$var)
