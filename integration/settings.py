@@ -68,12 +68,15 @@ class Limits(_Table):
         page_size: `_count` of a search.
         entries_per_transaction: most entries in one transaction Bundle.
         writes_per_run: most resources written by one delivery; None is no limit.
+        settle_seconds: how long after a request whose answer was lost the server may still be working on it; only
+            then is the chart read to learn whether it took effect.
     """
 
     timeout_seconds: float = Field(default=30.0, gt=0, strict=False)
     page_size: int = Field(default=200, ge=1, le=10_000)
     entries_per_transaction: int = Field(default=200, ge=4, le=10_000)
     writes_per_run: int | None = Field(default=None, ge=4)
+    settle_seconds: float = Field(default=10.0, ge=0, strict=False)
 
 
 class Site(_Table):

@@ -45,6 +45,11 @@ class Entry:
     ehr_id: str
     ehr_version: str
 
+    @property
+    def is_taken_without_id(self) -> bool:
+        """Whether the server said that it took it, but not under which id."""
+        return self.state == "accepted" and not self.ehr_id
+
     def resource(self) -> Resource:
         """Decode the content."""
         decoded: Resource = msgspec.json.decode(self.content)

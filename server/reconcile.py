@@ -1,0 +1,167 @@
+"""Chart proof: read every outcome back, compare it field by field with what it shall be, and say what is so.
+
+"201" is not "in the chart": only what was read back and is equal is `verified`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from integration.errors import ServerRefusedError
+from integration.settings import Site
+from integration.sources.client import FhirClient
+from server import comparison, references
+from server.entries import Entry, Settlement
+from server.ledger import Ledger
+from server.lookup import Found, Lookup, NotSearchableError, by_type
+from server.states import IN_CHART, Books, State
+
+logger = logging.getLogger(__name__)
+
+_BATCH: Final = 200
+_FORBIDDEN: Final = frozenset((401, 403))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One resource that the chart does not hold as it shall.
+
+    Attributes:
+        key: of the resource.
+        resource_type: FHIR type.
+        response_id: whose outcome it is; empty for a Device.
+        ehr_id: the server's id, as far as it is known.
+        state: `missing`, `altered`, `duplicate`, `unreadable` or `held`.
+        reason: of `altered` the paths that differ; never a value.
+    """
+
+    key: str
+    resource_type: str
+    response_id: str
+    ehr_id: str
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconciliation:
+    """What reading back showed.
+
+    Attributes:
+        read: resources by the state that reading left them in; all types.
+        findings: everything that is not verified or retracted, in order of key.
+        books: of all Observations, after reading.
+    """
+
+    read: Mapping[State, int]
+    findings: Sequence[Finding]
+    books: Books
+
+
+def reconcile(
+    ledger: Ledger, client: FhirClient, site: Site, *, on_progress: Callable[[int, int], None] = lambda *_: None
+) -> Reconciliation:
+    """Read back everything that the chart is said to hold, and record in the ledger what was found.
+
+    Args:
+        ledger: what the chart shall hold.
+        client: the site's server.
+        site: its settings.
+        on_progress: called after each batch with resources read and resources in all.
+
+    Raises:
+        ServerUnreachableError, ServerRefusedError: the chart cannot be read now; what was read before is recorded.
+    """
+    reader = _Reader(ledger, Lookup(client, page_size=site.limits.page_size), site)
+    counts = ledger.counts(site.name)
+    total, done, after = sum(counts[state] for state in IN_CHART), 0, ""
+    read: Counter[State] = Counter()
+    findings: list[Finding] = []
+    while entries := ledger.in_chart(site.name, after=after, limit=_BATCH):
+        pairs = reader.read(entries)
+        ledger.note_read(site.name, pairs)
+        read.update(settlement.state for _, settlement in pairs)
+        findings += [_finding(*pair) for pair in pairs if pair[1].state not in ("verified", "retracted")]
+        done, after = done + len(entries), entries[-1].key
+        on_progress(done, total)
+    logger.info("reconciled", extra={"action": "reconciled", "site": site.name, "results": dict(read)})
+    return Reconciliation(read=dict(read), findings=findings, books=ledger.books(site.name))
+
+
+class _Reader:
+    """Reads batches of entries back from one site."""
+
+    def __init__(self, ledger: Ledger, lookup: Lookup, site: Site) -> None:
+        self._ledger, self._lookup, self._site = ledger, lookup, site
+
+    def read(self, entries: Sequence[Entry]) -> list[tuple[Entry, Settlement]]:
+        """Return what was found of each entry."""
+        wanted = {key for entry in entries for key in references.own(entry.resource())}
+        ids = self._ledger.ehr_ids(self._site.name, wanted)
+        return [
+            (entry, self._settlement(entry, found, ids))
+            for group in by_type(entries)
+            for entry, found in zip(group, self._found(group), strict=True)
+        ]
+
+    def _found(self, entries: Sequence[Entry]) -> list[list[Found] | str]:
+        """Return what the chart holds of each entry, or why it cannot be read."""
+        try:
+            found = self._lookup.find(entries)
+        except NotSearchableError as error:
+            return [self._found_by_id(entry, str(error)) for entry in entries]
+        except ServerRefusedError as error:
+            if error.status in _FORBIDDEN:
+                return [f"HTTP {error.status}"] * len(entries)
+            raise
+        return [found[entry.key] for entry in entries]
+
+    def _found_by_id(self, entry: Entry, reason: str) -> list[Found] | str:
+        """Read one by one from a server that searches for no keys; a duplicate cannot be seen that way."""
+        if not entry.ehr_id:
+            return reason
+        try:
+            found = self._lookup.read(entry)
+        except ServerRefusedError as error:
+            if error.status in _FORBIDDEN:
+                return f"HTTP {error.status}"
+            raise
+        return [found] if found else []
+
+    def _settlement(self, entry: Entry, found: list[Found] | str, ids: Mapping[str, str]) -> Settlement:
+        if isinstance(found, str):
+            return Settlement(key=entry.key, state="unreadable", reason=found)
+        if len(found) > 1:
+            return Settlement(key=entry.key, state="duplicate", reason=f"{len(found)} in the chart")
+        if not found:
+            return Settlement(key=entry.key, state="held" if entry.state == "held" else "missing")
+        return self._compared(entry, found[0], ids)
+
+    def _compared(self, entry: Entry, found: Found, ids: Mapping[str, str]) -> Settlement:
+        resource = entry.resource()
+        desired = references.rewritten(resource, references.places(ids, resource))
+        paths = comparison.differences(desired, found.resource, base_url=self._site.base_url)
+        if entry.ehr_id and found.ehr_id != entry.ehr_id:
+            paths.insert(0, "id")
+        if paths:
+            # The version that we know stays, so that a later update does not overwrite what somebody else wrote.
+            return Settlement(
+                key=entry.key, state="altered", ehr_id=entry.ehr_id or found.ehr_id, reason=", ".join(paths)
+            )
+        state: State = "retracted" if entry.is_withdrawn else "verified"
+        return Settlement(key=entry.key, state=state, ehr_id=found.ehr_id, ehr_version=found.ehr_version)
+
+
+def _finding(entry: Entry, settlement: Settlement) -> Finding:
+    return Finding(
+        key=entry.key,
+        resource_type=entry.resource_type,
+        response_id=entry.response_id,
+        ehr_id=settlement.ehr_id or entry.ehr_id,
+        state=settlement.state,
+        reason=settlement.reason,
+    )

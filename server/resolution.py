@@ -1,0 +1,133 @@
+"""What was on its way when an answer was lost: read first, and sent again only when it is proven absent."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from integration.settings import Site
+from integration.sources.client import Clock
+from server import comparison, references
+from server.entries import Entry, Settlement
+from server.ledger import Ledger
+from server.lookup import Found, Lookup, NotSearchableError, by_type
+from server.states import State
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 200
+
+
+class Resolver:
+    """Settles what is on its way to one site.
+
+    Args:
+        ledger: whose `sending` and `unknown` entries are settled.
+        lookup: into the site's chart.
+        site: its settings.
+        clock: to wait until a request that was cut off can no longer take effect.
+    """
+
+    def __init__(self, ledger: Ledger, lookup: Lookup, site: Site, clock: Clock) -> None:
+        self._ledger, self._lookup, self._site, self._clock = ledger, lookup, site, clock
+
+    def resolve_all(self) -> Counter[State]:
+        """Settle everything on its way; returns how many resources came to which state.
+
+        A server may still be working on a request whose client is gone. So nothing is read before
+        `settle_seconds` have passed since it left.
+
+        Raises:
+            ServerUnreachableError, ServerRefusedError: the chart cannot be read; what is on its way stays so.
+        """
+        results: Counter[State] = Counter()
+        after = ""
+        while batch := self._ledger.on_their_way(self._site.name, after=after, limit=_BATCH):
+            self._wait_for(batch)
+            results += self.resolve(batch)
+            after = batch[-1].key
+        if results:
+            logger.info("what was on its way is settled", extra={"action": "resolved", "results": dict(results)})
+        return results
+
+    def resolve(self, entries: Sequence[Entry]) -> Counter[State]:
+        """Settle these entries, whenever they left."""
+        results: Counter[State] = Counter()
+        for group in by_type(entry for entry in entries if not entry.ehr_id):
+            results += self._settle(group, self._of_creates(group))
+        updates = [entry for entry in entries if entry.ehr_id]
+        return results + self._settle(updates, [self._of_update(entry) for entry in updates])
+
+    def find_id(self, key: str) -> None:
+        """Look for a resource that the server took without saying under which id; nothing for every other."""
+        without_id = [one for one in self._ledger.entries(self._site.name, [key]) if one.is_taken_without_id]
+        if without_id:
+            self.resolve(without_id)
+
+    def of_conflict(self, entry: Entry, status: int) -> Settlement:
+        """Say what a refused If-Match means: fine if the chart holds what it shall hold, else a person's decision."""
+        found = self._lookup.read(entry)
+        if found is not None and not self.differences(entry, found):
+            return _already_there(entry, found)
+        return _manual(entry, f"HTTP {status}: changed in the chart since it was written")
+
+    def _settle(self, entries: Sequence[Entry], settlements: list[Settlement | None]) -> Counter[State]:
+        """Write what was settled; an entry that changed in the meantime is left for the next run."""
+        known = [(entry, one) for entry, one in zip(entries, settlements, strict=True) if one is not None]
+        if known:
+            self._ledger.settle(self._site.name, [one for _, one in known])
+        return Counter(one.state for _, one in known)
+
+    def _wait_for(self, entries: Sequence[Entry]) -> None:
+        sent = max((entry.sent_at for entry in entries if entry.sent_at), default="")
+        if sent:
+            age = (self._clock.now() - datetime.fromisoformat(sent)).total_seconds()
+            remaining = self._site.limits.settle_seconds - age
+            if remaining > 0:
+                self._clock.sleep(min(remaining, self._site.limits.settle_seconds))
+
+    def _of_creates(self, entries: Sequence[Entry]) -> list[Settlement | None]:
+        try:
+            found = self._lookup.find(entries)
+        except NotSearchableError as error:
+            return [
+                _manual(entry, str(error), maybe_sent=True) if entry.state != "accepted" else None for entry in entries
+            ]
+        return [_of_create(entry, found[entry.key]) for entry in entries]
+
+    def _of_update(self, entry: Entry) -> Settlement:
+        found = self._lookup.read(entry)
+        if found is None:
+            return _manual(entry, "gone from the chart")
+        if not self.differences(entry, found):
+            return _already_there(entry, found)
+        if entry.ehr_version and found.ehr_version != entry.ehr_version:
+            return _manual(entry, "changed in the chart since it was written")
+        return Settlement(key=entry.key, state="planned", reason="proven not applied")
+
+    def differences(self, entry: Entry, found: Found) -> list[str]:
+        """Return the paths at which the chart differs from an entry's desired content."""
+        resource = entry.resource()
+        ids = self._ledger.ehr_ids(self._site.name, references.own(resource))
+        desired = references.rewritten(resource, references.places(ids, resource))
+        return comparison.differences(desired, found.resource, base_url=self._site.base_url)
+
+
+def _of_create(entry: Entry, found: list[Found]) -> Settlement | None:
+    if len(found) > 1:
+        return Settlement(key=entry.key, state="duplicate", reason=f"{len(found)} in the chart")
+    if found:
+        return _already_there(entry, found[0])
+    if entry.state == "accepted":
+        return None  # the server said it took it; that it cannot be found is for `reconcile` to say
+    return Settlement(key=entry.key, state="planned", reason="proven absent")
+
+
+def _already_there(entry: Entry, found: Found) -> Settlement:
+    return Settlement(key=entry.key, state="already_there", ehr_id=found.ehr_id, ehr_version=found.ehr_version)
+
+
+def _manual(entry: Entry, reason: str, *, maybe_sent: bool = False) -> Settlement:
+    return Settlement(key=entry.key, state="manual", reason=reason, maybe_sent=maybe_sent)

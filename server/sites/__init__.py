@@ -1,0 +1,1 @@
+"""Write profiles: in what shape a kind of server takes outcomes. One module a profile."""

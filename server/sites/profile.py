@@ -1,0 +1,20 @@
+"""What every write profile does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from server.entries import Entry
+from server.resolution import Resolver
+from server.writer import Writer
+
+Group = Sequence[Entry]
+"""The due entries of one response, in order of sending; or the due Devices."""
+
+
+class WriteProfile(Protocol):
+    """Sends outcomes in the shape that a kind of server takes."""
+
+    def deliver(self, groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
+        """Send what can be sent of these groups, each request through `writer.attempt`."""

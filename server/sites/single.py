@@ -1,0 +1,88 @@
+"""One resource a request: plain create, and update with If-Match; for servers without transactions.
+
+Within a response the order is Device, scores, panel, Provenance, and each create is settled before the next one is
+sent, because what follows refers to the id that the server gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from integration.errors import ServerRefusedError
+from integration.outcomes import Resource, encode
+from integration.sources.client import Answer
+from server import references
+from server.entries import Entry, Settlement
+from server.resolution import Resolver
+from server.sites.profile import Group
+from server.writer import CONFLICT, Writer
+
+
+class Single:
+    """The write profile `single`."""
+
+    def deliver(self, groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
+        """Send each entry in a request of its own; one whose references are not known yet stays planned."""
+        for group in groups:
+            for entry in group:
+                if writer.ready([entry], is_together=False):
+                    _send(entry, writer, resolver)
+
+
+def _send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
+    def create(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
+        body = encode(_shaped(claimed[0], writer))
+        return [created(claimed[0], writer.client.create(entry.resource_type, body, request_id=request_id))]
+
+    def update(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
+        return [_updated(claimed[0], writer, resolver, request_id)]
+
+    writer.attempt([entry], *(("update", update) if entry.ehr_id else ("create", create)))
+    resolver.find_id(entry.key)
+
+
+def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) -> Settlement:
+    body = encode({**_shaped(entry, writer), "id": entry.ehr_id})
+    try:
+        answer = writer.client.update(
+            entry.resource_type, entry.ehr_id, body, request_id=request_id, if_match=entry.ehr_version
+        )
+    except ServerRefusedError as error:
+        if error.status in CONFLICT:
+            return resolver.of_conflict(entry, error.status)
+        raise
+    return Settlement(
+        key=entry.key,
+        state="held" if answer.status == 202 else "accepted",
+        ehr_id=entry.ehr_id,
+        ehr_version=answer.version or _version(answer.json()),
+        http_status=answer.status,
+    )
+
+
+def _shaped(entry: Entry, writer: Writer) -> Resource:
+    """Return the resource as it is sent: without our id, and with the server's ids in its references."""
+    resource = entry.resource()
+    places = references.places(writer.ehr_ids([entry]), resource)
+    sent: Resource = references.rewritten({name: value for name, value in resource.items() if name != "id"}, places)
+    return sent
+
+
+def created(entry: Entry, answer: Answer) -> Settlement:
+    """Say what a success of a create means; 201 with nothing in it is a success whose id must be looked for."""
+    body = answer.json()
+    resource = body if isinstance(body, dict) and body.get("resourceType") == entry.resource_type else {}
+    location_id = answer.location.resource_id if answer.location else ""
+    return Settlement(
+        key=entry.key,
+        state="held" if answer.status == 202 else "accepted",
+        ehr_id=location_id or str(resource.get("id", "")),
+        ehr_version=answer.version or _version(resource),
+        http_status=answer.status,
+    )
+
+
+def _version(resource: object) -> str:
+    meta = resource.get("meta") if isinstance(resource, dict) else None
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else ""

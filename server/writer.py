@@ -1,0 +1,186 @@
+"""One request at a time: claim, send, settle. Whatever the answer, the ledger knows before the next request leaves."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from integration.errors import ServerRefusedError, ServerUnreachableError
+from integration.settings import Site
+from integration.sources.client import Clock, FhirClient, ServerNotReachedError
+from server import references
+from server.entries import Entry, Settlement, timestamp
+from server.ledger import Ledger
+from server.states import State
+
+logger = logging.getLogger(__name__)
+
+_CREDENTIALS: Final = frozenset((401, 403))
+_BUSY: Final = frozenset((429, 503))
+_UNSUPPORTED: Final = frozenset((404, 405, 410, 501))
+CONFLICT: Final = frozenset((409, 412))
+_BUSY_SECONDS: Final = 60.0
+_LONGEST_BUSY_SECONDS: Final = 3600.0
+_UNKNOWN_IN_A_ROW: Final = 3
+
+Send = Callable[[Sequence[Entry], str], list[Settlement]]
+"""Sends entries in one request with a request id, and says what the answer means for each."""
+
+
+class StoppedError(Exception):
+    """The site shall not be sent anything more in this run; what was not sent stays planned."""
+
+
+class Writer:
+    """Sends to one site, one request after the other.
+
+    Attributes:
+        client: the site's server.
+        site: its settings.
+        results: resources by the state that their request left them in.
+
+    Args:
+        ledger: where intents and answers are recorded.
+        client: the site's server.
+        site: its settings.
+        clock: for times of waiting.
+        new_request_id: gives each request its X-Request-Id.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        client: FhirClient,
+        site: Site,
+        clock: Clock,
+        new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._ledger, self._clock, self._new_request_id = ledger, clock, new_request_id
+        self.client, self.site = client, site
+        self.results: Counter[State] = Counter()
+        self._unknown_in_a_row = 0
+
+    @property
+    def sent(self) -> int:
+        """Resources whose request left."""
+        return self.results.total()
+
+    def attempt(
+        self,
+        entries: Sequence[Entry],
+        interaction: str,
+        send: Send,
+        *,
+        is_undone: Callable[[ServerRefusedError], bool] = lambda _: False,
+    ) -> ServerRefusedError | None:
+        """Send entries in one request, and record what came of it.
+
+        Args:
+            entries: planned; those that are no longer due are left out.
+            interaction: `create`, `update` or `transaction`; for the record.
+            send: what sends them.
+            is_undone: whether a refusal is no final word, so that the entries go back to planned.
+
+        Returns:
+            The refusal, if it was undone.
+
+        Raises:
+            ServerUnreachableError: no connection; nothing was sent.
+            ServerRefusedError: credentials are missing or insufficient; nothing was stored.
+            StoppedError: the server asks to wait, or does not answer any more.
+        """
+        request_id = self._new_request_id()
+        keys = [entry.key for entry in entries]
+        claimed = self._ledger.claim(self.site.name, keys, request_id=request_id, interaction=interaction)
+        if not claimed:
+            return None
+        try:
+            settlements = send(claimed, request_id)
+        except ServerNotReachedError as error:
+            self._settle([_planned(entry, error.problem, None) for entry in claimed], request_id)
+            raise
+        except ServerUnreachableError as error:
+            self._settle([_unknown(entry, error.problem, None) for entry in claimed], request_id)
+        except ServerRefusedError as error:
+            return self._refused(claimed, error, request_id, is_undone=is_undone(error))
+        else:
+            self._settle(settlements, request_id)
+        return None
+
+    def ready(self, entries: Sequence[Entry], *, is_together: bool) -> list[Entry]:
+        """Return the entries whose every reference the server will understand; the others are noted as blocked.
+
+        Args:
+            entries: in order of sending.
+            is_together: whether entries in one request may refer to each other.
+        """
+        wanted = {key for entry in entries for key in references.own(entry.resource())}
+        known = set(self._ledger.ehr_ids(self.site.name, wanted))
+        ready = list(entries)
+        while True:
+            reachable = known | {entry.key for entry in ready} if is_together else known
+            kept = [entry for entry in ready if reachable.issuperset(references.own(entry.resource()))]
+            if len(kept) == len(ready):
+                break
+            ready = kept
+        missing = {entry.key: "waits for an outcome that it refers to" for entry in entries if entry not in ready}
+        self._ledger.block(self.site.name, missing)
+        return ready
+
+    def ehr_ids(self, entries: Sequence[Entry]) -> dict[str, str]:
+        """Return the server's ids of what entries refer to, by key, as far as they are known."""
+        return self._ledger.ehr_ids(self.site.name, {k for entry in entries for k in references.own(entry.resource())})
+
+    def _refused(
+        self, claimed: Sequence[Entry], error: ServerRefusedError, request_id: str, *, is_undone: bool
+    ) -> ServerRefusedError | None:
+        if is_undone or error.status in _CREDENTIALS:
+            self._settle([_planned(entry, _reason(error), error.status) for entry in claimed], request_id)
+            if not is_undone:
+                raise error
+            return error
+        self._settle([self._refusal(entry, error) for entry in claimed], request_id)
+        if error.status in _BUSY:
+            raise StoppedError("the server asks to wait")
+        return None
+
+    def _refusal(self, entry: Entry, error: ServerRefusedError) -> Settlement:
+        status, reason = error.status, _reason(error)
+        if status in _BUSY:
+            seconds = error.retry_after_seconds if error.retry_after_seconds is not None else _BUSY_SECONDS
+            due = self._clock.now() + timedelta(seconds=min(seconds, _LONGEST_BUSY_SECONDS))
+            return Settlement(
+                key=entry.key, state="waiting", due=timestamp(due), reason=reason, http_status=status
+            )  # fmt: skip
+        if status in _UNSUPPORTED or status in CONFLICT:
+            return Settlement(key=entry.key, state="manual", reason=reason, http_status=status)
+        if status >= 500 or status == 408:
+            return _unknown(entry, reason, status)
+        return Settlement(key=entry.key, state="refused", reason=reason, http_status=status)
+
+    def _settle(self, settlements: Sequence[Settlement], request_id: str) -> None:
+        self._ledger.settle(self.site.name, settlements, request_id=request_id)
+        found: Counter[State] = Counter(settlement.state for settlement in settlements)
+        self.results += Counter({state: count for state, count in found.items() if state != "planned"})
+        logger.debug(
+            "request settled", extra={"action": "request_settled", "request_id": request_id, "results": dict(found)}
+        )
+        self._unknown_in_a_row = self._unknown_in_a_row + 1 if found["unknown"] else 0
+        if self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW:
+            raise StoppedError("the server does not answer any more")
+
+
+def _reason(error: ServerRefusedError) -> str:
+    return f"HTTP {error.status}: {error.problem}"
+
+
+def _planned(entry: Entry, reason: str, status: int | None) -> Settlement:
+    return Settlement(key=entry.key, state="planned", reason=reason, http_status=status)
+
+
+def _unknown(entry: Entry, reason: str, status: int | None) -> Settlement:
+    return Settlement(key=entry.key, state="unknown", reason=reason, http_status=status, maybe_sent=True)
