@@ -14,7 +14,7 @@ from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from integration.errors import ConfigurationError
+from integration.errors import ConfigurationError, DeliveryError
 from server import fhir_api
 from server.operation_outcome import Refusal, RefusedError, refused
 from server.services import Services
@@ -111,6 +111,12 @@ def _add_error_answers(app: Flask, services: Services) -> None:
         _log_fault("storage_failed", error)
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return refused(Refusal(status=503, problem="nothing was stored: the disk refuses; try again", headers=headers))
+
+    @app.errorhandler(DeliveryError)
+    def _ehr(error: DeliveryError) -> Response:
+        _log_fault("ehr_not_asked", error)
+        problem = "nothing was stored: the EHR's server cannot be asked about the patient now; try again"
+        return refused(Refusal(status=503, problem=problem, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}))
 
     @app.errorhandler(Exception)
     def _unforeseen(error: Exception) -> Response:

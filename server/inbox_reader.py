@@ -7,11 +7,13 @@ afterwards. One reader serves an inbox at a time.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from integration import outcomes
+from integration.errors import DeliveryError
 from integration.intake import Rejection
 from integration.intake.newest import Newest, header
 from integration.records import Response
@@ -39,11 +41,15 @@ class Sweep:
 
     Attributes:
         settled: responses that were brought to their state.
-        failed: responses that could not be, by an unforeseen fault; they are tried again at the next sweep.
+        postponed: responses whose patient could not be asked for, because the EHR's server is away.
+        failed: responses that met an unforeseen fault.
+
+    What is postponed or failed is tried again at the next sweep.
     """
 
-    settled: int
-    failed: int
+    settled: int = 0
+    postponed: int = 0
+    failed: int = 0
 
 
 class InboxReader:
@@ -63,26 +69,30 @@ class InboxReader:
 
     def plan_waiting(self) -> Sweep:
         """Settle everything that waits. A response that fails holds up no other."""
-        settled = failed = after = 0
+        counts: Counter[str] = Counter()
+        after = 0
         while batch := self._inbox.waiting(after):
-            for entry in batch:
-                is_settled = self._settle(entry)
-                settled, failed = settled + is_settled, failed + (not is_settled)
+            counts.update(self._settle(entry) for entry in batch)
             after = batch[-1].sequence
-        return Sweep(settled=settled, failed=failed)
+        return Sweep(**counts)
 
-    def _settle(self, entry: Entry) -> bool:
+    def _settle(self, entry: Entry) -> Literal["settled", "postponed", "failed"]:
+        # Of an error its type only: a message or a traceback may quote the body.
+        facts = {"response": entry.response_id}
         try:
             state, problem = self._planned(entry)
             self._inbox.settle(entry.sequence, state, problem)
+        except DeliveryError as error:
+            facts |= {"action": "response_postponed", "error": type(error).__name__}
+            logger.warning("a response waits: the EHR's server cannot be asked about its patient", extra=facts)
+            return "postponed"
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one response must not stop those behind it
-            # Its type only: a message or a traceback may quote the body.
-            facts = {"action": "response_failed", "response": entry.response_id, "error": type(error).__name__}
+            facts |= {"action": "response_failed", "error": type(error).__name__}
             logger.error("a response could not be planned", extra=facts)
-            return False
+            return "failed"
         level = logging.WARNING if state == "rejected" else logging.INFO
-        logger.log(level, "response %s", state, extra={"action": f"response_{state}", "response": entry.response_id})
-        return True
+        logger.log(level, "response %s", state, extra={"action": f"response_{state}"} | facts)
+        return "settled"
 
     def _planned(self, entry: Entry) -> tuple[State, str]:
         if not self._counts(entry):

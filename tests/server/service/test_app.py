@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
-from integration.errors import ConfigurationError
+from integration.errors import ConfigurationError, ServerUnreachableError
 from server.app import create_app, require_loopback
 
 
@@ -92,6 +92,19 @@ def test_a_disk_that_refuses_is_answered_with_503_and_nothing_is_lost_later(
         other.execute("DROP TRIGGER full")
     other.close()
     assert service.post(body()).status_code == 201
+
+
+def test_a_patient_who_cannot_be_asked_for_now_is_no_reason_to_refuse(service: Any, body: Any) -> None:
+    def away(_: bytes) -> Any:
+        raise ServerUnreachableError(url="http://example.invalid/Patient/p1", problem="no answer")
+
+    client = create_app(dataclasses.replace(service.services, read=away)).test_client()
+
+    answer = client.post("/fhir/QuestionnaireResponse", data=body(), content_type="application/fhir+json")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.get_json(force=True)["issue"][0]["code"] == "transient"
+    assert service.inbox.counts() == {}
 
 
 def test_an_unforeseen_fault_is_answered_without_a_traceback_and_logged_without_its_message(

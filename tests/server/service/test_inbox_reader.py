@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from integration import outcomes
+from integration.errors import ServerUnreachableError
 from server.inbox import Arrival
 from server.inbox_reader import InboxReader, Sweep
 
@@ -20,7 +22,7 @@ def test_a_stored_response_becomes_a_planned_outcome(service: Any, body: Any) ->
 
     sweep = service.reader.plan_waiting()
 
-    assert sweep == Sweep(settled=1, failed=0)
+    assert sweep == Sweep(settled=1)
     assert set(service.planned()) == {f"r1/{kind}" for kind in KINDS}
     assert service.planned()["r1/physical"]["valueQuantity"]["value"] == 50
     assert service.inbox.counts() == {"planned": 1}
@@ -31,7 +33,7 @@ def test_sweeping_again_plans_nothing_new(service: Any, body: Any) -> None:
     service.reader.plan_waiting()
     before = service.planned()
 
-    assert service.reader.plan_waiting() == Sweep(settled=0, failed=0)
+    assert service.reader.plan_waiting() == Sweep()
     assert service.planned() == before
 
 
@@ -42,7 +44,7 @@ def test_a_crash_between_planning_and_settling_is_repaired(service: Any, body: A
     (entry,) = service.inbox.versions("r1")
     service.inbox.settle(entry.sequence, "received")  # as if the process had been killed before it
 
-    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+    assert service.reader.plan_waiting() == Sweep(settled=1)
     assert service.planned() == before
 
 
@@ -74,7 +76,7 @@ def test_a_response_that_becomes_unusable_withdraws_its_outcome(
 def test_an_unusable_response_without_an_outcome_withdraws_nothing(service: Any, body: Any) -> None:
     service.post(in_error(body))
 
-    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+    assert service.reader.plan_waiting() == Sweep(settled=1)
     assert service.planned() == {}
 
 
@@ -101,7 +103,7 @@ def test_of_two_versions_that_wait_only_the_newer_is_planned(service: Any, body:
     service.post(body(answer=4))
     service.post(body(answer=2))
 
-    assert service.reader.plan_waiting() == Sweep(settled=2, failed=0)
+    assert service.reader.plan_waiting() == Sweep(settled=2)
     assert service.planned()["r1/physical"]["valueQuantity"]["value"] == 25
     assert service.inbox.counts() == {"superseded": 1, "planned": 1}
 
@@ -110,7 +112,7 @@ def test_a_response_that_cannot_be_read_any_more_keeps_its_reason(service: Any, 
     service.post(body())
     service.patients.clear()
 
-    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+    assert service.reader.plan_waiting() == Sweep(settled=1)
     assert service.inbox.counts() == {"rejected": 1}
     assert service.planned() == {}
 
@@ -123,7 +125,7 @@ def test_an_unscorable_response_is_planned_with_its_reason(service: Any, body: A
 
 
 def test_a_response_that_fails_holds_up_no_other_and_is_tried_again(
-    service: Any, body: Any, caplog: pytest.LogCaptureFixture
+    service: Any, body: Any, origin: outcomes.Origin, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("a", "b", "c"):
         service.post(body(id=name))
@@ -133,13 +135,27 @@ def test_a_response_that_fails_holds_up_no_other_and_is_tried_again(
             raise RuntimeError("Zylpha-4711")
         return service.services.read(sent)
 
-    origin = service.reader._origin
-    reader = InboxReader(inbox=service.inbox, read=read, ledger=service.ledger, origin=origin)
+    reader = InboxReader(inbox=service.inbox, read=read, ledger=service.ledger, origin=lambda: origin)
 
     assert reader.plan_waiting() == Sweep(settled=2, failed=1)
     assert service.inbox.counts() == {"planned": 2, "received": 1}
     assert "Zylpha" not in caplog.text
-    assert service.reader.plan_waiting() == Sweep(settled=1, failed=0)
+    assert service.reader.plan_waiting() == Sweep(settled=1)
+
+
+def test_a_response_whose_patient_cannot_be_asked_for_waits_and_is_not_ill(
+    service: Any, body: Any, origin: outcomes.Origin
+) -> None:
+    service.post(body())
+
+    def away(_: bytes) -> Any:
+        raise ServerUnreachableError(url="http://example.invalid/Patient/p1", problem="no answer")
+
+    reader = InboxReader(inbox=service.inbox, read=away, ledger=service.ledger, origin=lambda: origin)
+
+    assert reader.plan_waiting() == Sweep(postponed=1)
+    assert service.inbox.counts() == {"received": 1}
+    assert service.reader.plan_waiting() == Sweep(settled=1)
 
 
 def test_more_than_one_batch_is_settled_in_one_sweep(service: Any, body: Any) -> None:
@@ -149,4 +165,4 @@ def test_more_than_one_batch_is_settled_in_one_sweep(service: Any, body: Any) ->
         )
         service.inbox.store(arrival)
 
-    assert service.reader.plan_waiting() == Sweep(settled=203, failed=0)
+    assert service.reader.plan_waiting() == Sweep(settled=203)
