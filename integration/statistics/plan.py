@@ -33,6 +33,7 @@ class AnalysisPlan:
         test_retest: scale to the test-retest correlation r of the reliable change. The defaults are the figures
             remembered from Hobart et al. 2001 (doi:10.1093/brain/124.5.962) and were not verified in the paper.
         confidence: of every interval, 0-1.
+        adverse_event_days: how many days after a session an event was counted; said in the methods, nothing is filtered.
     """
 
     visits: tuple[str, ...] = ("month_1", "month_6")
@@ -40,6 +41,7 @@ class AnalysisPlan:
     responders: Mapping[str, tuple[str, ...]] = field(default_factory=_default_responders)
     test_retest: Mapping[str, float] = field(default_factory=_default_test_retest)
     confidence: float = 0.95
+    adverse_event_days: int = 30
 
     @property
     def last_visit(self) -> str:

@@ -14,10 +14,7 @@ from integration.statistics.estimate import Estimate
 from integration.statistics.figures import Figure, share
 from integration.statistics.plan import AnalysisPlan
 
-_COUNTED: Final = "events 0 to 30 days after a session, or that name a session's Procedure"
-_SERIOUS: Final = (
-    f"{_COUNTED}; serious = AdverseEvent.seriousness `serious`, FHIR's word, which is not the regulatory definition"
-)
+_SERIOUS: Final = "serious = AdverseEvent.seriousness `serious`, FHIR's word, which is not the regulatory definition"
 
 
 def figures(cohort: pd.DataFrame, adverse_events: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Figure]:
@@ -31,8 +28,10 @@ def figures(cohort: pd.DataFrame, adverse_events: pd.DataFrame, plan: AnalysisPl
     """
     of_cohort = adverse_events.loc[adverse_events["patient_id"].isin(cohort["patient_id"])]
     is_serious = of_cohort["seriousness"].fillna("").astype(str).str.lower().eq("serious")
-    yield from _rates(_figure("adverse_event", _COUNTED), of_cohort, cohort, plan)
-    yield from _rates(_figure("serious_adverse_event", _SERIOUS), of_cohort.loc[is_serious], cohort, plan)
+    counted = f"events 0 to {plan.adverse_event_days} days after a session, or that name a session's Procedure"
+    yield from _rates(_figure("adverse_event", counted), of_cohort, cohort, plan)
+    serious = _figure("serious_adverse_event", f"{counted}; {_SERIOUS}")
+    yield from _rates(serious, of_cohort.loc[is_serious], cohort, plan)
 
 
 def _rates(template: Figure, events: pd.DataFrame, cohort: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Figure]:

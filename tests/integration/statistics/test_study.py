@@ -296,6 +296,7 @@ def test_a_plan_with_other_visits_and_thresholds_is_followed(
         responders={"physical": ("any_decrease", "6.25")},
         test_retest={"physical": 0.9},
         confidence=0.9,
+        adverse_event_days=14,
     )
 
     found = analyse(cohort, adverse_events, plan)
@@ -303,6 +304,7 @@ def test_a_plan_with_other_visits_and_thresholds_is_followed(
     assert set(found["visit"]) == {"", "month_1"}
     assert set(found["responder"]) == {"", "any_decrease", "6.25", "reliable"}
     assert "mcnemar" not in set(found["statistic"])
+    assert found.loc[found["analysis"] == "adverse_event", "method"].str.contains("0 to 14 days").all()
     wide = one(
         analyse(cohort, adverse_events, AnalysisPlan()), analysis="stent", denominator_kind="cohort", statistic="rate"
     )
