@@ -9,6 +9,8 @@ import pytest
 
 from integration import msis29, outcomes
 from integration.records import Moment, Response
+from server.capability import capability_statement
+from server.operation_outcome import operation_outcome
 
 ORIGIN = outcomes.Origin(
     site="north",
@@ -63,10 +65,20 @@ def resources() -> list[outcomes.Resource]:
     return found
 
 
+@pytest.fixture(scope="session")
+def answers() -> list[outcomes.Resource]:
+    """What the service answers with."""
+    statement = capability_statement(
+        software_version="0.1.0", fhir_version="4.0.1", url="http://127.0.0.1:8080/fhir", started=ORIGIN.recorded
+    )
+    problem = operation_outcome("error", "processing", "unknown patient", "QuestionnaireResponse.subject")
+    return [statement, problem, operation_outcome("information", "informational", "stored")]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for status in ("passed", "failed") for report in terminalreporter.getreports(status)]
     rows = [value for report in reports for name, value in report.user_properties if name == "validated"]
     if rows:
         terminalreporter.section("validators")
     for validator, resource_type, count, errors in sorted(rows):
-        terminalreporter.write_line(f"{validator:<36} {resource_type:<12} {count:>4} resources {errors:>4} with errors")
+        terminalreporter.write_line(f"{validator:<32} {resource_type:<20} {count:>4} resources {errors:>4} with errors")
