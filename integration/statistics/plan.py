@@ -33,7 +33,7 @@ class AnalysisPlan:
         test_retest: scale to the test-retest correlation r of the reliable change. The defaults are the figures
             remembered from Hobart et al. 2001 (doi:10.1093/brain/124.5.962) and were not verified in the paper.
         confidence: of every interval, 0-1.
-        adverse_event_days: how many days after a session an event was counted; said in the methods, nothing is filtered.
+        adverse_event_days: days after a session in which an event counted; said in the methods, filters nothing.
     """
 
     visits: tuple[str, ...] = ("month_1", "month_6")
