@@ -53,7 +53,7 @@ def moment(text: str, path: str = "") -> Moment:
         BrokenValueError: the text at `path` in the resource is none of these.
     """
     try:
-        match = _TIME.fullmatch(text) if text[2:3] == ":" else None
+        match = _TIME.fullmatch(text)
         return Moment(time=_time(match)) if match else _date(text)
     except (ValueError, OverflowError) as error:
         raise BrokenValueError(path, "expected a date or a time as FHIR writes them") from error

@@ -65,9 +65,6 @@ class Emitter:
     def _row_index(self, _node: tree.Tree, names: Names) -> str:
         return names.index
 
-    def _choice(self, node: tree.Choice, names: Names) -> str:
-        return self.one(node.source, names)
-
     def _assigned(self, stem: str, code: str) -> str:
         name = self.writer.name(stem)
         self.writer.line(f"{name} = {code}")
@@ -93,6 +90,8 @@ class Emitter:
         return known
 
     def _read(self, node: tree.Field, code: str) -> str:
+        if node.type == "integer64":
+            return f"integer64({code}, {self.writer.constant(node.path)})"
         return f"decimal({code})" if node.kind == NUMBER else code
 
     def _is_there(self, name: str) -> bool:
@@ -235,8 +234,8 @@ class Emitter:
             return
         item = self.writer.name(attribute)
         with self.writer.block(f"for {item} in {source}.{attribute}:"):
-            if node.kind == NUMBER:
-                self.writer.line(f"{item} = decimal({item})")
+            if self._read(node, item) != item:
+                self.writer.line(f"{item} = {self._read(node, item)}")
             if node.kind or node.type == "Element":
                 self._if_there(item, body)
                 return
@@ -379,7 +378,6 @@ _ONE: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], str]] = {
     tree.Root: Emitter._root,
     tree.RowIndex: Emitter._row_index,
     tree.Field: Emitter._field,
-    tree.Choice: Emitter._choice,
     tree.Pick: Emitter._pick,
     tree.Filter: Emitter._single_filter,
     tree.Exists: Emitter._exists_value,

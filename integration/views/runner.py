@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+import pyarrow as pa
 
 from integration.errors import ViewError
 from integration.views import dates, values
@@ -72,7 +72,7 @@ class CompiledView:
         program = _compiled(definition, fhir_version)
         self._definition, self._fhir_version, self._program = definition, fhir_version, program
         self.name, self.resource, self.source = program.name, program.resource, program.source
-        self.columns, self.warnings = tuple(program.columns), program.warnings
+        self.columns, self.warnings = list(program.columns), list(program.warnings)
         self._decode = decoder(program.root, program.schema).decode
         self._rows = _function(program)
 

@@ -18,8 +18,8 @@ from integration.views.schema import BOOLEAN, INTEGER, NUMBER, PRIMITIVES, Optio
 ANY_RESOURCE = frozenset({"Resource", "DomainResource"})
 """Types that stand for a resource of any type (`contained`, `Bundle.entry.resource`): kept raw, decoded when named."""
 
-_BITS = {"integer64": 64}
-"""FHIR's other integers have 32 bits (https://hl7.org/fhir/R5/datatypes.html#primitive)."""
+_INTEGER = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+"""FHIR's integers have 32 bits; integer64 is text in JSON (https://hl7.org/fhir/R5/datatypes.html#integer64)."""
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -152,9 +152,8 @@ def _inner(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
         return msgspec.Raw
     if kind == NUMBER:
         return int | float if is_strict else msgspec.Raw
-    if kind == INTEGER:
-        limit = 2 ** (_BITS.get(read.option.type, 32) - 1)
-        return Annotated[int, msgspec.Meta(ge=-limit, le=limit - 1)]
+    if kind == INTEGER and read.option.type != "integer64":
+        return _INTEGER
     return bool if kind == BOOLEAN else str
 
 

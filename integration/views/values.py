@@ -43,6 +43,23 @@ def decimal(raw: msgspec.Raw | None) -> Decimal | None:
         raise BrokenValueError("", "the number is too large") from error
 
 
+_INTEGER64 = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+
+
+def integer64(text: str | None, path: str) -> int | None:
+    """Return an integer64, which JSON holds as text (https://hl7.org/fhir/R5/datatypes.html#integer64).
+
+    Raises:
+        BrokenValueError: the text at `path` is no integer of 64 bits.
+    """
+    if text is None:
+        return None
+    number = int(text) if _INTEGER64.fullmatch(text) else 2**63
+    if not -(2**63) <= number < 2**63:
+        raise BrokenValueError(path, "expected an integer of 64 bits as text")
+    return number
+
+
 def reference_key(reference: str | None) -> str | None:
     """Return the logical id behind a literal reference, whatever its type.
 
@@ -112,6 +129,7 @@ __all__ = [
     "decimal_boundary",
     "divide",
     "equal_lists",
+    "integer64",
     "reference_key",
     "reference_key_of",
     "remainder",

@@ -1,0 +1,509 @@
+"""What the official suite does not ask: every construct gives its value, or is refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from integration.errors import ViewError
+from integration.views import CompiledView, compile_view
+
+Column = Callable[..., Any]
+
+PATIENT: dict[str, Any] = {
+    "resourceType": "Patient",
+    "id": "p",
+    "active": True,
+    "birthDate": "1970-06",
+    "_birthDate": {"extension": [{"url": "urn:born", "valueDateTime": "1970-06-01T10:00:00Z"}]},
+    "_gender": {"id": "g", "extension": [{"url": "urn:why", "valueCode": "masked"}]},
+    "name": [
+        {"family": "A", "given": [None, "x"], "_given": [{"extension": [{"url": "urn:g", "valueCode": "c"}]}, None]},
+        {"family": "B", "given": ["y"], "use": "official"},
+    ],
+    "multipleBirthInteger": 2,
+    "deceasedDateTime": "2020-01-01T00:00:00+02:00",
+    "contained": [
+        {"resourceType": "Organization", "id": "o", "name": "Org"},
+        {"resourceType": "Patient", "id": "c", "birthDate": "2000-01-01"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("multipleBirth.exists()", True),
+        ("multipleBirth.empty()", False),
+        ("deceased.exists()", True),
+        ("multipleBirth.ofType(boolean)", None),
+        ("multipleBirth.ofType(integer) + 1", 3),
+        ("multipleBirth.ofType(integer) * 1.5", Decimal("3.0")),
+        ("-multipleBirth.ofType(integer)", -2),
+        ("7 div 2", 3),
+        ("7 mod 4", 3),
+        ("7 / 2", Decimal("3.5")),
+        ("7 / 0", None),
+        ("1 + nothing", None),
+        ("'a' + 'b'", "ab"),
+        ("'a' & gender & 'b'", "ab"),
+        ("Patient.name.family.join('|')", "A|B"),
+        ("name.last().family", "B"),
+        ("name[1].family", "B"),
+        ("name[-1].family", None),
+        ("name.where(use = 'official').given.first()", "y"),
+        ("name.where(use != 'official').family", None),
+        ("name.exists(family = 'B')", True),
+        ("name.exists(family = 'C')", False),
+        ("name.count()", 2),
+        ("name.family = 'A'", False),
+        ("name.given.count()", 3),
+        ("name[0].given[1]", "x"),
+        ("name[0].given[0]", None),
+        ("gender", None),
+        ("active and gender.exists()", True),
+        ("(active and {}).empty()", True),
+        ("active or {}", True),
+        ("active xor {}", None),
+        ("active xor true", False),
+        ("{} implies active", True),
+        ("active implies {}", None),
+        ("active.not()", False),
+        ("active != true", False),
+        ("multipleBirth.ofType(integer) >= 2.0", True),
+        ("2 < multipleBirth.ofType(integer)", False),
+        ("'a' < 'b'", True),
+        ("'a' < gender", None),
+        ("birthDate = @1970-06-15", None),
+        ("birthDate < @1970-07", True),
+        ("deceased.ofType(dateTime) = @2019-12-31T22:00:00Z", True),
+        ("deceased.ofType(dateTime) > @2020-06-01", False),
+        ("birthDate.lowBoundary()", "1970-06-01"),
+        ("id.ofType(string)", "p"),
+        ("ofType(Patient).id", "p"),
+        ("%resource.id = %context.id", True),
+        ("%sct", "http://snomed.info/sct"),
+        ("`name`.first().`family`", "A"),
+        ("$this.id", "p"),
+        ("{}", None),
+    ],
+)
+def test_an_expression_gives_its_value(column: Column, path: str, value: object) -> None:
+    found = column(path, PATIENT)
+
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("birthDate.extension('urn:born').value.ofType(dateTime)", "1970-06-01T10:00:00Z"),
+        ("gender.exists()", True),
+        ("gender.id", "g"),
+        ("gender.extension('urn:why').value.ofType(code)", "masked"),
+        ("gender.extension('urn:other').value.ofType(code)", None),
+        ("active.extension('urn:why').exists()", False),
+        ("name.given.extension('urn:g').value.ofType(code)", "c"),
+    ],
+)
+def test_a_primitives_extensions_are_read(column: Column, path: str, value: object) -> None:
+    assert column(path, PATIENT) == value
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("contained.ofType(Organization).name", "Org"),
+        ("contained.ofType(Patient).birthDate", "2000-01-01"),
+        ("contained[1].ofType(Patient).birthDate", "2000-01-01"),
+        ("contained[0].ofType(Patient).birthDate", None),
+        ("contained.where(id = 'o').ofType(Organization).name", "Org"),
+        ("contained.first().getResourceKey()", "o"),
+        ("contained.count()", 2),
+        ("contained.ofType(Observation).exists()", False),
+    ],
+)
+def test_contained_resources_are_read_by_type(column: Column, path: str, value: object) -> None:
+    assert column(path, PATIENT) == value
+
+
+def test_a_bundles_entries_are_read_by_type() -> None:
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": PATIENT}, {"resource": {"resourceType": "Group", "id": "g"}}, {}],
+    }
+    view = compile_view(
+        {
+            "resource": "Bundle",
+            "select": [
+                {
+                    "forEach": "entry.resource.ofType(Patient)",
+                    "column": [{"name": "key", "path": "getResourceKey()"}],
+                    "select": [{"forEach": "name", "column": [{"name": "family", "path": "family"}]}],
+                }
+            ],
+        }
+    )
+
+    assert view.read(bundle) == [("p", "A"), ("p", "B")]
+
+    broken = {**bundle, "entry": [{"resource": {"resourceType": "Patient", "name": {}}}]}
+    with pytest.raises(ViewError) as caught:
+        view.read(broken)
+    assert caught.value.path == "entry.resource.name"
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("name.all(family = 'A')", r"all\(\) is FHIRPath, but not supported"),
+        ("name.given.distinct()", r"distinct\(\) is FHIRPath"),
+        ("name.select(family)", r"select\(\) is FHIRPath"),
+        ("iif(active, 1, 2)", r"iif\(\) is FHIRPath"),
+        ("link.other.resolve()", r"resolve\(\) is FHIRPath"),
+        ("gender.memberOf('urn:x')", r"memberOf\(\) is FHIRPath"),
+        ("id.matches('x')", r"matches\(\) is FHIRPath"),
+        ("today()", r"today\(\) is FHIRPath"),
+        ("children()", r"children\(\) is FHIRPath"),
+        ("name.family | name.given", r"operator \| is FHIRPath"),
+        ("'A' in name.family", "operator in is FHIRPath"),
+        ("name.family contains 'A'", "operator contains is FHIRPath"),
+        ("active is boolean", r"operator is is FHIRPath, but not supported; write ofType"),
+        ("(deceased as boolean)", r"operator as is FHIRPath, but not supported; write ofType"),
+        ("id ~ 'p'", "operator ~ is FHIRPath"),
+        ("birthDate + 3 days", "quantities are not supported"),
+        ("4 'mg'", "quantities are not supported"),
+        ("name.where($index = 0).family", r"\$index is FHIRPath"),
+        ("birthDate.lowBoundary(8)", "with a precision is FHIRPath"),
+        ("name = name", "name .HumanName. is FHIRPath, but not supported"),
+        ("multipleBirth = 2", "multipleBirth .choice. is FHIRPath, but not supported"),
+        ("deceased.value", r"write deceased\.ofType\(Type\)"),
+        ("multipleBirth", r"several types; name one with ofType\(\)"),
+        ("multipleBirth.where($this.exists())", "has several types"),
+        ("name", "holds primitive values"),
+        ("contained.name", r"write contained\.ofType\(Type\)\.name"),
+        ("id.ofType(System.String)", r"System\.String is FHIRPath"),
+        ("name.family.first().extension('u').exists()", "directly behind its element"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(view_of: Callable[..., CompiledView], path: str, what: str) -> None:
+    with pytest.raises(ViewError, match=what) as caught:
+        view_of(path)
+    assert caught.value.path == "select[0].column[0].path"
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("nme()", r"the function nme\(\) does not exist"),
+        ("name.exist()", r"does not exist; did you mean exists\(\)\?"),
+        ("%use", "the constant '%use' is not defined"),
+        ("deceased.ofType(dateTim)", "the type 'dateTim' does not exist; did you mean dateTime"),
+        ("link.other.getReferenceKey(Patint)", "the type 'Patint' does not exist"),
+        ("link.other.getReferenceKey('Patient')", "takes the name of a type"),
+        ("getReferenceKey()", "is of a Reference, not of Patient"),
+        ("name.getResourceKey()", "is of a resource, not of HumanName"),
+        ("active and id", r"and needs a boolean, not id .id."),
+        ("name.where(family)", r"where\(\) needs a boolean"),
+        ("id.not()", r"not\(\) needs a boolean"),
+        ("birthDate = '1970-06'", "date with string, which are never alike"),
+        ("id = 1", "id with integer, which are never alike"),
+        ("active < true", "does not order booleans"),
+        ("1 + 'a'", "needs numbers"),
+        ("-id", "needs a number"),
+        ("name['a']", "an index must be an integer"),
+        ("multipleBirth.ofType(integer).join()", "joins texts"),
+        ("id.lowBoundary()", "boundaries are of numbers, dates and times"),
+        ("name.first(1)", "takes 0 arguments, not 1"),
+        ("@2020-13", "is no date"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_the_offending_part(
+    view_of: Callable[..., CompiledView], path: str, what: str
+) -> None:
+    with pytest.raises(ViewError, match=what):
+        view_of(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "warning"),
+    [
+        ("naem.family", "Patient has no element 'naem', so this yields nothing; did you mean name?"),
+        ("multipleBirthInteger", "did you mean multipleBirth.ofType(integer)?"),
+        ("multipleBirth.ofType(Quantity).value", "multipleBirth is never of type Quantity"),
+        ("gender.ofType(integer)", "gender is of type code, never integer"),
+    ],
+)
+def test_an_unknown_element_yields_nothing_and_a_warning(
+    view_of: Callable[..., CompiledView], path: str, warning: str
+) -> None:
+    view = view_of(path)
+
+    assert view.read(PATIENT) == [(None,)]
+    assert [each.startswith("select[0].column[0].path: ") and warning in each for each in view.warnings] == [True]
+
+
+def test_decimals_are_kept_as_written() -> None:
+    view = compile_view(
+        {"resource": "Observation", "select": [{"column": [{"name": "v", "path": "value.ofType(Quantity).value"}]}]}
+    )
+    written = ["1.50", "0.1", "1e3", "12345678901234567890.123456789", "-0.00"]
+
+    found = [
+        row[0]
+        for text in written
+        for row in view.read(b'{"resourceType":"Observation","valueQuantity":{"value":%s}}' % text.encode())
+    ]
+
+    assert [str(each) for each in found] == [str(Decimal(text)) for text in written]
+
+
+def test_two_types_of_one_choice_in_one_file_go_to_their_columns() -> None:
+    paths = {"text": "value.ofType(string)", "number": "value.ofType(integer)", "code": "value.ofType(Coding).code"}
+    columns = [{"name": name, "path": path} for name, path in paths.items()]
+    view = compile_view({"resource": "Observation", "select": [{"column": columns}]})
+    values: list[dict[str, Any]] = [{"valueString": "3"}, {"valueInteger": 3}, {"valueBoolean": True}, {}]
+
+    rows = [row for value in values for row in view.read({"resourceType": "Observation", **value})]
+
+    assert rows == [("3", None, None), (None, 3, None), (None, None, None), (None, None, None)]
+
+
+def test_an_empty_list_and_a_missing_one_are_the_same() -> None:
+    view = compile_view(
+        {
+            "resource": "Patient",
+            "select": [
+                {"column": [{"name": "some", "path": "name.exists()"}, {"name": "n", "path": "name.count()"}]},
+                {"forEachOrNull": "name", "column": [{"name": "family", "path": "family"}]},
+            ],
+        }
+    )
+
+    assert view.read({"resourceType": "Patient"}) == view.read({"resourceType": "Patient", "name": []})
+    assert view.read({"resourceType": "Patient"}) == [(False, 0, None)]
+
+
+def test_repeat_finds_items_under_answers_at_any_depth() -> None:
+    view = compile_view(
+        {
+            "resource": "QuestionnaireResponse",
+            "select": [
+                {
+                    "repeat": ["item", "answer.item"],
+                    "column": [{"name": "link", "path": "linkId"}, {"name": "row", "path": "%rowIndex"}],
+                    "select": [
+                        {
+                            "forEachOrNull": "answer",
+                            "column": [
+                                {"name": "answer", "path": "value.ofType(integer)"},
+                                {"name": "answer_row", "path": "%rowIndex"},
+                            ],
+                        }
+                    ],
+                }
+            ],
+        }
+    )
+    deep: dict[str, Any] = {"linkId": "5", "answer": [{"valueInteger": 5}]}
+    under_answer = {"linkId": "3", "answer": [{"valueInteger": 1, "item": [{"linkId": "4", "item": [deep]}]}]}
+    items = [{"linkId": "1", "item": [{"linkId": "2", "answer": [{"valueInteger": 2}, {"valueInteger": 3}]}]}]
+
+    rows = view.read({"resourceType": "QuestionnaireResponse", "item": [*items, under_answer]})
+
+    assert rows == [
+        ("1", 0, None, 0),
+        ("2", 1, 2, 0),
+        ("2", 1, 3, 1),
+        ("3", 2, 1, 0),
+        ("4", 3, None, 0),
+        ("5", 4, 5, 0),
+    ]
+    assert view.warnings == []
+
+
+def test_a_path_of_repeat_that_exists_nowhere_is_warned_of() -> None:
+    select = {"repeat": ["item", "answr.item"], "column": [{"name": "link", "path": "linkId"}]}
+
+    [warning] = compile_view({"resource": "QuestionnaireResponse", "select": [select]}).warnings
+
+    assert warning.startswith("select[0].repeat[1]: QuestionnaireResponseItem has no element 'answr'")
+
+
+@pytest.mark.parametrize(
+    ("paths", "what"),
+    [
+        (["name", "contact"], "leads to PatientContact and to HumanName"),
+        (["name.given"], "over string is not supported"),
+    ],
+)
+def test_repeat_over_different_types_or_primitives_is_refused(paths: list[str], what: str) -> None:
+    select = {"repeat": paths, "column": [{"name": "a", "path": "id"}]}
+
+    with pytest.raises(ViewError, match=what):
+        compile_view({"resource": "Patient", "select": [select]})
+
+
+def test_a_loop_over_what_does_not_exist_gives_no_row_but_keeps_its_columns() -> None:
+    view = compile_view(
+        {
+            "resource": "Patient",
+            "select": [
+                {"forEach": "naem", "column": [{"name": "a", "path": "family"}]},
+                {"column": [{"name": "b", "path": "id"}]},
+            ],
+        }
+    )
+
+    assert view.columns == ["a", "b"]
+    assert view.read(PATIENT) == []
+    assert len(view.warnings) == 1
+
+
+def test_for_each_or_null_before_other_loops_keeps_the_cross_product() -> None:
+    union = [
+        {"column": [{"name": "u", "path": "'1'"}]},
+        {"forEach": "name", "column": [{"name": "u", "path": "family"}]},
+    ]
+    view = compile_view(
+        {
+            "resource": "Patient",
+            "select": [
+                {"forEachOrNull": "telecom", "column": [{"name": "t", "path": "value"}]},
+                {"unionAll": union},
+                {"forEach": "name", "column": [{"name": "n", "path": "family"}, {"name": "i", "path": "%rowIndex"}]},
+            ],
+        }
+    )
+
+    rows = view.read({**PATIENT, "telecom": [{"value": "x"}, {}]})
+    bare = view.read(PATIENT)
+
+    cross = [(u, n, i) for u in ("1", "A", "B") for i, n in enumerate("AB")]
+    assert rows == [(t, *each) for t in ("x", None) for each in cross]
+    assert bare == [(None, *each) for each in cross]
+
+
+def test_many_unions_side_by_side_do_not_blow_up() -> None:
+    selects = [{"unionAll": [{"column": [{"name": f"c{n}", "path": "id"}]}] * 2} for n in range(12)]
+
+    view = compile_view({"resource": "Patient", "select": selects})
+
+    assert len(view.source) < 20_000
+    assert len(view.read({"resourceType": "Patient", "id": "p"})) == 2**12
+
+
+def test_loops_may_be_nested_deeper_than_python_allows_in_one_function() -> None:
+    select: dict[str, Any] = {"column": [{"name": "last", "path": "url"}, {"name": "row", "path": "%rowIndex"}]}
+    extension: dict[str, Any] = {"url": "innermost"}
+    for _ in range(25):
+        select = {"forEach": "extension", "select": [select]}
+        extension = {"url": "outer", "extension": [extension]}
+    view = compile_view({"resource": "Patient", "select": [select]})
+
+    assert view.read({"resourceType": "Patient", "extension": extension["extension"]}) == [("innermost", 0)]
+
+
+def test_a_view_nested_beyond_reason_is_refused_and_does_not_crash() -> None:
+    select: dict[str, Any] = {"column": [{"name": "a", "path": "id"}]}
+    for _ in range(3000):
+        select = {"forEach": "extension", "select": [select]}
+
+    with pytest.raises(ViewError, match="nested too deeply"):
+        compile_view({"resource": "Patient", "select": [select]})
+
+
+def test_an_expression_as_long_as_a_book_is_refused_and_does_not_crash(view_of: Callable[..., CompiledView]) -> None:
+    with pytest.raises(ViewError, match="nested too deeply"):
+        view_of("active" + " and active" * 3000)
+
+
+HOSTILE = [
+    "'); raise SystemExit('",
+    '"""\nraise SystemExit\n"""',
+    "\n    raise SystemExit",
+    "\r\x0b\x0c\x1c\u2028\u0085 raise SystemExit",
+    "{resource.__class__.__mro__}",
+    "%s %(a)s {0}",
+    "\\",
+    "\x00",
+    "k0",
+    "__import__('os').system('exit 1')",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_from_the_view_reaches_generated_code_as_data_only(text: str) -> None:
+    quoted = json.dumps(text)[1:-1].replace("'", "\\'")
+    view = compile_view(
+        {
+            "name": text,
+            "resource": "Patient",
+            "description": text,
+            "constant": [{"name": "c", "valueString": text}],
+            "select": [
+                {
+                    "column": [
+                        {"name": "constant", "path": "%c"},
+                        {"name": "literal", "path": f"'{quoted}'"},
+                        {"name": "named", "path": "name.where(family = %c).family.join(%c)"},
+                        {"name": "class", "path": f"extension('{quoted}').exists()"},
+                        {"name": "import", "path": f"`{quoted.replace('`', '')}`.exists()"},
+                    ]
+                }
+            ],
+        }
+    )
+
+    [row] = view.read({"resourceType": "Patient", "name": [{"family": text}], "extension": [{"url": text}]})
+
+    assert row == (text, text, text, True, False)
+    assert "SystemExit" not in "".join(line for line in view.source.splitlines() if not line.startswith("# k"))
+    assert view.source.isascii()
+
+
+@pytest.mark.parametrize(
+    "name", ["add", "resource", "len", "rows", "def", "None", "found", "k0", "decode_inner_0", "node"]
+)
+def test_a_columns_name_may_be_any_word(name: str) -> None:
+    union = [{"column": [{"name": name, "path": "id"}]}, {"column": [{"name": name, "path": "gender"}]}]
+    last = {"forEach": "name", "column": [{"name": "other", "path": "family"}]}
+    view = compile_view({"resource": "Patient", "select": [{"unionAll": union}, last]})
+
+    assert view.read(PATIENT) == [("p", "A"), ("p", "B"), (None, "A"), (None, "B")]
+
+
+def test_elements_named_like_python_words_are_read(column: Column) -> None:
+    assert column("class.code", {"resourceType": "Encounter", "class": {"code": "AMB"}}) == "AMB"
+
+
+def test_r5_is_compiled_with_its_own_elements() -> None:
+    view = {"resource": "Procedure", "select": [{"column": [{"name": "d", "path": "occurrence.ofType(dateTime)"}]}]}
+    procedure = {"resourceType": "Procedure", "occurrenceDateTime": "2012"}
+
+    assert compile_view(view, "5.0.0").read(procedure) == [("2012",)]
+    assert compile_view(view, "4.0.1").read(procedure) == [(None,)]
+    assert len(compile_view(view, "4.0.1").warnings) == 1
+
+
+def test_an_integer64_is_text_in_json() -> None:
+    view = compile_view(
+        {
+            "resource": "Observation",
+            "select": [{"column": [{"name": "n", "path": "extension.value.ofType(integer64)"}]}],
+        },
+        "5.0.0",
+    )
+
+    def resource(value: object) -> dict[str, Any]:
+        return {"resourceType": "Observation", "extension": [{"url": "u", "valueInteger64": value}]}
+
+    assert view.read(resource("-9223372036854775808")) == [(-(2**63),)]
+    for broken in ("9223372036854775808", "1.5", 3):
+        with pytest.raises(ViewError):
+            view.read(resource(broken))
