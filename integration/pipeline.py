@@ -141,7 +141,7 @@ def write(results: Results, job: Job, folder: Path) -> None:
     output.write_csv(tables.rejected(results.intake), folder / "rejected.csv")
     _parquet_ready(results.frames["cohort"], job.mapping).to_parquet(folder / "cohort.parquet", index=False)
     counts = _write_outcomes(results, folder / "outcomes")
-    page = report.write(_report_inputs(results, job))
+    page = report.write(report_inputs(results, job))
     (folder / "report.html").write_text(page, encoding="utf-8")
     record = json.dumps(_record(results, job, counts), indent=2)
     (folder / output.MARK).write_text(f"{record}\n", encoding="utf-8")
@@ -167,6 +167,7 @@ def _plan(mapping: Mapping) -> statistics.AnalysisPlan:
         },
         test_retest={"physical": analysis.test_retest.physical, "psychological": analysis.test_retest.psychological},
         confidence=analysis.confidence,
+        adverse_event_days=mapping.study.adverse_events.days_after,
     )
 
 
@@ -195,7 +196,8 @@ def _write_outcomes(results: Results, folder: Path) -> dict[str, int]:
     return counts
 
 
-def _report_inputs(results: Results, job: Job) -> ReportInputs:
+def report_inputs(results: Results, job: Job) -> ReportInputs:
+    """Gather what a report shows."""
     mapping, frames = job.mapping, results.frames
     counts = results.intake.counts_by_file
     files = tuple(InputFile(path=one.file, sha256=one.sha256, counts=counts.get(one.file, {})) for one in job.files)

@@ -1,0 +1,63 @@
+# Everything that a developer or a hospital's evaluator runs. Each target does its own set-up from Python 3.11+ and network
+# access to the package registries; nothing needs root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEKMET := .sekmet
+VALIDATORS := .npm-validators
+
+.PHONY: demo test lint types imports wheel benchmark clean
+
+demo: $(VENV)/.installed $(SEKMET)/.installed
+	$(BIN)/outcome-bridge demo
+
+test: $(VENV)/.installed-dev $(SEKMET)/.installed $(VALIDATORS)/.installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+# The wheel, installed into a clean environment and used there from an empty folder.
+wheel: $(VENV)/.installed-dev
+	PYTHON=$(PYTHON) bash tests/smoke_wheel.sh
+
+benchmark: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) $(SEKMET) $(VALIDATORS) .demo build dist
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade pip
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev
+	touch $@
+
+# The FHIR server of the demo and the tests has an environment of its own: its libraries are not ours.
+$(SEKMET)/.installed: constraints-sekmet.txt
+	$(PYTHON) -m venv $(SEKMET)
+	$(SEKMET)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-sekmet.txt sekmet-fhir
+	touch $@
+
+# Two of the FHIR validators are Node programs; without Node their tests skip, and say so.
+$(VALIDATORS)/.installed: tests/validators/package.json
+	mkdir -p $(VALIDATORS)
+	if command -v npm >/dev/null; then \
+	  cp tests/validators/package.json $(VALIDATORS)/ && \
+	  npm install --prefix $(VALIDATORS) --no-package-lock --no-audit --no-fund --ignore-scripts --silent; \
+	else echo "npm is not there: the Node validators are left out"; fi
+	touch $@

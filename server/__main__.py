@@ -1,0 +1,5 @@
+"""`python -m server` is `outcome-bridge`."""
+
+from server.cli import main
+
+main()

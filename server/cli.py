@@ -1,0 +1,222 @@
+"""The command line: the only place that builds objects and ends the process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from integration import mapping as mapping_module
+from integration import pipeline, settings
+from integration.errors import OutcomeBridgeError
+from integration.mapping import Mapping
+from integration.sources.files import Files
+from server import jobs, service, summary, view_rows
+from server.terminal import Format, Terminal
+
+DONE, FAILED, WRONG, SOME_REJECTED = 0, 1, 2, 3
+"""Exit statuses: all well; refused or failed; wrong configuration or arguments; finished, some input was rejected."""
+
+_mapping_option = click.option(
+    "--mapping",
+    "mapping_name",
+    default=mapping_module.DEFAULT,
+    show_default=True,
+    metavar="NAME|FOLDER",
+    help="The study: a mapping's folder, or the name of one inside the package.",
+)
+_format_option = click.option(
+    "--format", "output", type=click.Choice(["table", "json"]), default="table", help="For a person or for a program."
+)
+_site_option = click.option("--site", "site_name", required=True, metavar="NAME", help="A site of the settings.")
+_settings_option = click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file; else OUTCOME_BRIDGE_SETTINGS, else ./outcome-bridge.toml.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(pipeline.software_version(), prog_name="outcome-bridge")
+def cli() -> None:
+    """Turn patient-reported outcomes in FHIR resources into a study's tables, and into the chart."""
+
+
+@cli.command()
+@click.option(
+    "--data",
+    "data",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A folder (searched through), *.ndjson, *.ndjson.gz or *.json; may be given more than once.",
+)
+@click.option("--site", "site_name", metavar="NAME", help="Pull from this site's FHIR server, and plan its outcomes.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the results go.")
+@_mapping_option
+@_settings_option
+@_format_option
+def run(
+    data: tuple[Path, ...],
+    site_name: str | None,
+    out: Path,
+    mapping_name: str,
+    settings_file: Path | None,
+    output: Format,
+) -> int:
+    """Read resources; write cohort, scores, statistics, report and outcome resources."""
+    if bool(data) == bool(site_name):
+        raise click.UsageError("give either --data PATH, once or more, or --site NAME")
+    terminal = Terminal(output)
+    configured = settings.load(settings_file, os.environ)
+    mapping = mapping_module.load(mapping_name)
+    if site_name:
+        return _run_site(terminal, configured, site_name, mapping, out)
+    with terminal.progress() as progress:
+        job, results = jobs.study_of_files(data, mapping, out, settings=configured, progress=progress)
+    summary.show_run(terminal, job, results, out)
+    return SOME_REJECTED if results.intake.rejections else DONE
+
+
+def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str, mapping: Mapping, out: Path) -> int:
+    site = configured.site(site_name)
+    with terminal.progress() as progress:
+        done = jobs.study_of_site(site, mapping, out, settings=configured, progress=progress)
+    summary.show_run(terminal, done.job, done.results, out, planned=done.planned, pulled=done.pulled)
+    return SOME_REJECTED if done.results.intake.rejections else DONE
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--data", multiple=True, type=click.Path(path_type=Path), metavar="PATH", help="As for run.")
+@click.option(
+    "--output",
+    "form",
+    type=click.Choice(["csv", "ndjson", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="How the rows are written; a list in a CSV cell is written as JSON.",
+)
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="File for the rows; else standard output.")
+@click.option("--source", is_flag=True, help="Print the Python that was generated for the view, and do nothing else.")
+@click.option("--fhir-version", default="4.0.1", show_default=True, type=click.Choice(["4.0.1", "4.3.0", "5.0.0"]))
+def view(
+    file: Path, data: tuple[Path, ...], form: view_rows.Form, to: Path | None, source: bool, fhir_version: str
+) -> int:
+    """Run one ViewDefinition over files and write its rows.
+
+    Every version of a resource gives its rows: a view says what stands in a file, not which version counts.
+    """
+    compiled = view_rows.compiled(file, fhir_version)
+    terminal = Terminal()
+    for warning in compiled.warnings:
+        terminal.remark(f"{file}: {warning}")
+    if source:
+        click.echo(compiled.source)
+        return DONE
+    if not data:
+        raise click.UsageError("give --data PATH, once or more")
+    if form == "parquet" and to is None:
+        raise click.UsageError("--output parquet needs --to FILE")
+    rejections = view_rows.write(compiled, Files(data), form, to)
+    for rejection in rejections:
+        terminal.remark(f"rejected: {rejection}")
+    return SOME_REJECTED if rejections else DONE
+
+
+@cli.command()
+@_mapping_option
+@_format_option
+def check(mapping_name: str, output: Format) -> int:
+    """Say every fault of a mapping, each with file and path."""
+    terminal = Terminal(output)
+    found = [*mapping_module.faults(mapping_name)]
+    terminal.document({"mapping": mapping_name, "faults": [str(fault) for fault in found]})
+    for fault in found:
+        terminal.say(str(fault))
+    if not found:
+        terminal.say(f"{mapping_name}: no fault")
+    return WRONG if found else DONE
+
+
+@cli.command()
+@_site_option
+@_settings_option
+@_format_option
+def deliver(site_name: str, settings_file: Path | None, output: Format) -> int:
+    """Send to a site's FHIR server what is due; what was on its way is read before it is sent again."""
+    terminal = Terminal(output)
+    configured = settings.load(settings_file, os.environ)
+    report = jobs.deliver(configured.site(site_name), settings=configured)
+    summary.show_delivery(terminal, site_name, report)
+    return FAILED if report.stopped or report.remaining else DONE
+
+
+@cli.command()
+@_site_option
+@_settings_option
+@_format_option
+def reconcile(site_name: str, settings_file: Path | None, output: Format) -> int:
+    """Read every outcome back from a site's FHIR server and print the books."""
+    terminal = Terminal(output)
+    configured = settings.load(settings_file, os.environ)
+    report = jobs.reconcile(configured.site(site_name), settings=configured)
+    summary.show_books(terminal, report)
+    return DONE if report.books.is_proven else FAILED
+
+
+@cli.command()
+@click.option("--site", "site_name", metavar="NAME", help="Where outcomes go; else service.site in the settings.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Else service.port in the settings.")
+@_mapping_option
+@_settings_option
+def serve(site_name: str | None, port: int | None, mapping_name: str, settings_file: Path | None) -> int:
+    """Take QuestionnaireResponses by HTTP, and deliver their outcomes within seconds."""
+    configured = settings.load(settings_file, os.environ)
+    mapping = mapping_module.load(mapping_name)
+    name = site_name or configured.service.site
+    if not name:
+        raise click.UsageError("give --site NAME, or service.site in the settings")
+    service.serve(configured, configured.site(name), mapping, port=configured.service.port if port is None else port)
+    return DONE
+
+
+@cli.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where the demo keeps its server, its state and its report; run it again to see that nothing is sent twice.",
+)
+@click.option("--sekmet", type=click.Path(path_type=Path, dir_okay=False), help="The FHIR server's executable.")
+@_format_option
+def demo(folder: Path, sekmet: Path | None, output: Format) -> int:
+    """Go the whole way once, on synthetic data against a local FHIR server."""
+    from server import demo as round_trip  # noqa: PLC0415  # nothing else needs it
+
+    return round_trip.run(folder, sekmet, Terminal(output))
+
+
+def main() -> None:
+    """Run the command line and end the process with the contract's exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        status = cli.main(standalone_mode=False)
+    except OutcomeBridgeError as error:
+        click.echo(f"Error: {error}.", err=True)
+        status = error.exit_status
+    except click.ClickException as error:
+        error.show()
+        status = WRONG
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        status = FAILED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+        status = FAILED
+    sys.exit(status if isinstance(status, int) else DONE)

@@ -1,0 +1,146 @@
+"""What the commands do: a study over files, a study over a site's server, one delivery, one reconciliation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from integration import outcomes, pipeline
+from integration.intake import READ_TYPES
+from integration.mapping import Mapping
+from integration.settings import Settings, Site
+from integration.sources import search
+from integration.sources.client import FhirClient, connect
+from integration.sources.files import Files
+from integration.sources.resource import RawResource
+from integration.warehouse import StoreCounts, Warehouse
+from server import delivery
+from server import reconcile as reconciling
+from server.delivery import Progress
+from server.ledger import Ledger
+from server.planning import PlanCounts
+
+PulledPage = Callable[[str, int], None]
+"""Called for each page of a search: resource type, resources on it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SiteRun:
+    """What a study over a site's server did.
+
+    Attributes:
+        job: what was run.
+        pulled: resources by what the warehouse made of them.
+        results: the study's.
+        planned: outcomes by what the ledger made of them.
+    """
+
+    job: pipeline.Job
+    pulled: StoreCounts
+    results: pipeline.Results
+    planned: PlanCounts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staged:
+    """A site's resources in the warehouse, as a source."""
+
+    warehouse: Warehouse
+    site: str
+
+    def __iter__(self) -> Iterator[RawResource]:
+        """Yield every resource, by type and id; its number stands for the line."""
+        for number, body in enumerate(self.warehouse.resources(self.site), start=1):
+            yield RawResource(self.site, number, "", body)
+
+
+def study_of_files(
+    data: Sequence[Path], mapping: Mapping, out: Path, *, settings: Settings, progress: pipeline.Progress
+) -> tuple[pipeline.Job, pipeline.Results]:
+    """Run a study over files."""
+    source = Files(data, settings.line_limit_bytes)
+    job = pipeline.Job(
+        source=source,
+        files=list(source.described()),
+        mapping=mapping,
+        site=pipeline.SITE_OF_FILES,
+        now=datetime.now(UTC),
+    )
+    return job, pipeline.run(job, out, progress)
+
+
+def study_of_site(
+    site: Site,
+    mapping: Mapping,
+    out: Path,
+    *,
+    settings: Settings,
+    progress: pipeline.Progress,
+    on_page: PulledPage = lambda *_: None,
+) -> SiteRun:
+    """Pull a site's resources by search, run the study over them, and plan the outcomes in the ledger."""
+    with open_warehouse(settings) as warehouse, open_ledger(settings) as ledger:
+        progress.step("pull")
+        with connect(site) as client:
+            pulled = pull(client, warehouse, site, on_page)
+        job = pipeline.Job(
+            source=Staged(warehouse=warehouse, site=site.name),
+            files=(),
+            mapping=mapping,
+            site=site.name,
+            now=datetime.now(UTC),
+        )
+        results = pipeline.run(job, out, progress)
+        progress.step("plan")
+        return SiteRun(job=job, pulled=pulled, results=results, planned=plan(ledger, site.name, results))
+
+
+def pull(client: FhirClient, warehouse: Warehouse, site: Site, on_page: PulledPage) -> StoreCounts:
+    """Search a server for every type that a study reads, page by page, into the warehouse.
+
+    Nothing is removed: a search does not say what was deleted.
+    """
+    counts = StoreCounts()
+    for resource_type in READ_TYPES:
+        found = search.resources(
+            client,
+            resource_type,
+            page_size=site.limits.page_size,
+            on_page=lambda page, resource_type=resource_type: on_page(resource_type, len(page.resources)),  # type: ignore[misc]  # bound per turn
+        )
+        counts += warehouse.store(site.name, found)
+    return counts
+
+
+def plan(ledger: Ledger, site: str, results: pipeline.Results) -> PlanCounts:
+    """Record in the ledger what the chart shall hold; outcomes of responses that became unusable are withdrawn."""
+    planned = ledger.plan(site, outcomes.device(results.origin), results.outcomes())
+    without = ((one.response_id, one.reason) for one in results.intake.responses if not one.has_outcome)
+    ledger.withdraw_all(site, without)
+    return planned
+
+
+def deliver(site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None) -> delivery.DeliveryReport:
+    """Send what is due to a site's server."""
+    with open_ledger(settings) as ledger, connect(site) as client:
+        return delivery.deliver(ledger, client, site, on_progress=on_progress)
+
+
+def reconcile(site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None) -> reconciling.Reconciliation:
+    """Read every outcome back from a site's server."""
+    with open_ledger(settings) as ledger, connect(site) as client:
+        return reconciling.reconcile(ledger, client, site, on_progress=on_progress)
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Open the warehouse, and make it if it is not there."""
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    return Warehouse.open(settings.state_folder / "warehouse.sqlite")
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """Open the ledger, and make it if it is not there."""
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    return Ledger.open(settings.state_folder / "ledger.sqlite")
