@@ -33,7 +33,8 @@ _PROBLEMS: Final = {
 def create_app(services: Services) -> Flask:
     """Build the application. It starts nothing: whoever calls starts the worker and the server."""
     app = Flask("outcome-bridge", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = services.body_limit_bytes
+    # Werkzeug cuts a chunked body off at its limit without a word; one byte more tells that it was too long.
+    app.config["MAX_CONTENT_LENGTH"] = services.body_limit_bytes + 1
     app.register_blueprint(fhir_api.blueprint(services))
     _add_request_ids(app, services)
     app.before_request(_require_loopback_name)

@@ -11,6 +11,7 @@ import re
 
 from flask import Blueprint, Response, g, request
 from werkzeug.datastructures import ETags
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from integration.intake import Rejection
 from server import negotiation, submission
@@ -61,7 +62,10 @@ def blueprint(services: Services) -> Blueprint:
 
 def _body(services: Services) -> bytes:
     negotiation.require_json_body(request, services.fhir_release)
-    return request.get_data(cache=False)
+    body = request.get_data(cache=False)
+    if len(body) > services.body_limit_bytes:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _taken(services: Services, sent: Submission, if_match: ETags | None = None) -> Response:

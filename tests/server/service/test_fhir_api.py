@@ -316,6 +316,13 @@ def test_a_body_over_the_limit_is_refused_with_the_limit(service: Any, body: Any
     assert service.inbox.counts() == {}
 
 
+def test_a_body_of_exactly_the_limit_is_taken(service: Any, body: Any) -> None:
+    sent = body()
+
+    assert service.post(sent + b" " * (20_000 - len(sent))).status_code == 201
+    assert service.post(sent + b" " * (20_001 - len(sent))).status_code == 413
+
+
 def test_metadata_tells_what_is_there_and_nothing_else(service: Any) -> None:
     statement = service.client.get("/fhir/metadata").get_json(force=True)
 
