@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +82,18 @@ def with_pyrofile(validator: Validator, resource: Resource) -> list[str]:
 
 def with_npm(name: str, resources: Sequence[Resource]) -> Findings:
     """Return errors and warnings of one of the two."""
-    node = shutil.which("node")
-    if node is None:
+    if shutil.which("node") is None:
         pytest.skip("node is not installed: npm's validators cannot run")
     if not (NPM / "node_modules").is_dir():
         pytest.skip("npm's validators are not installed: run `make validators`")
-    lines = "\n".join(json.dumps(resource) for resource in resources)
-    run = subprocess.run([node, VALIDATE, NPM], input=lines, capture_output=True, text=True, check=True, timeout=120)
-    return [json.loads(line)[name] for line in run.stdout.splitlines()]
+    return [verdict[name] for verdict in npm_verdicts("\n".join(json.dumps(resource) for resource in resources))]
+
+
+@lru_cache(maxsize=4)  # node reads 90 MB of definitions at every start; one run serves both validators
+def npm_verdicts(lines: str) -> list[dict[str, list[str]]]:
+    command = ["node", VALIDATE, NPM]
+    run = subprocess.run(command, input=lines, capture_output=True, text=True, check=True, timeout=120)
+    return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 def findings(name: str, resources: Sequence[Resource]) -> Findings:
