@@ -51,6 +51,8 @@ def _figure(report: ReportInputs, results: Results, key: Selector) -> tuple[str,
         return _what(key), formats.NONE
     if found.denominator is not None and found.numerator is not None and key.statistic.startswith("rate"):
         return _what(key), _rate(found)
+    if found.p_value is None or found.ci_low is not None:
+        return _what(key), f"{points(found)} points"
     adjusted = f" ({formats.p_value(found.p_adjusted)} after Holm)" if found.p_adjusted is not None else ""
     return _what(key), f"{formats.p_equals(found.p_value)}{adjusted}, n = {formats.count(found.denominator)}"
 
@@ -67,7 +69,8 @@ def _what(key: Selector) -> str:
     elif key.analysis in ANALYSES:
         name = ANALYSES[key.analysis]
     elif key.analysis in labels.GROUPS:
-        name = f"{groups.STATISTICS.get(key.statistic, key.statistic)} {labels.group(key.analysis, key.group)}".strip()
+        test = groups.SHORT.get(key.statistic, key.statistic)
+        name = f"{labels.group(key.analysis, key.group)}: {test}" if key.group else test
     else:
         name = ""
     where = labels.scale_visit(key.scale, key.visit) if key.scale else labels.visit(key.visit) if key.visit else ""

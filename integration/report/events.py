@@ -17,6 +17,11 @@ from integration.report.tables import Body, Column, Table, columns
 MAX_KINDS: Final = 60
 DRAWN_SHARE: Final = 0.1
 TICK_DAYS: Final = 60
+SYSTEMS: Final[Mapping[str, str]] = {
+    "http://snomed.info/sct": "SNOMED CT",
+    "http://hl7.org/fhir/sid/icd-10-cm": "ICD-10-CM",
+    "http://hl7.org/fhir/sid/icd-10": "ICD-10",
+}
 HORIZON: Final = "km_retreated_day_"
 EVENTS: Final[Mapping[str, str]] = {
     "adverse_event": "Any adverse event",
@@ -115,9 +120,10 @@ def event_kinds_table(report: ReportInputs) -> Table:
     """Return the counted events by code, seriousness, severity and outcome."""
     kept = _of_cohort(report)
     rows: tuple[tuple[str, ...], ...] = ()
-    keys = ["code", "seriousness", "severity", "outcome"]
+    keys = ["code", "code_system", "seriousness", "severity", "outcome"]
     if len(kept):
-        grouped = kept.assign(**{key: kept[key].fillna("").astype(str) for key in keys}).groupby(keys, sort=True)
+        texts = {key: kept[key].fillna("").astype(str) if key in kept.columns else "" for key in keys}
+        grouped = kept.assign(**texts).groupby(keys, sort=True)
         ordered = sorted(grouped, key=lambda pair: (-len(pair[1]), pair[0]))
         rows = tuple(_kind_row(report, pair[0], pair[1]) for pair in ordered[:MAX_KINDS])
     return Table(
@@ -146,8 +152,9 @@ def _elsewhere(number: int) -> str:
 
 
 def _kind_row(report: ReportInputs, keys: tuple[Any, ...], events: pd.DataFrame) -> tuple[str, ...]:
-    code, *rest = keys
+    code, system, *rest = keys
     label = report.code_labels.get(code, "")
+    coded = f"{SYSTEMS.get(system, system)} {code}".strip()
     days = events["days_from_procedure"].dropna().astype(int)
     span = (
         formats.NONE
@@ -156,7 +163,7 @@ def _kind_row(report: ReportInputs, keys: tuple[Any, ...], events: pd.DataFrame)
         if days.min() == days.max()
         else f"{days.min()} to {days.max()}"
     )
-    named = f"{label} ({code})" if label else code or "no code"
+    named = f"{label} ({coded})" if label else coded or "no code"
     return (
         named,
         *(word or "not recorded" for word in rest),

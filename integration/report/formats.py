@@ -10,16 +10,9 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
-import pandas as pd
-
 NONE: Final = "not estimated"
 NBSP: Final = "\N{NO-BREAK SPACE}"
 MINUS: Final = "\N{MINUS SIGN}"
-
-
-def is_missing(value: object) -> bool:
-    """Return whether a cell of a frame holds no value: None, NaN, NaT, NA or an empty string."""
-    return value is None or value == "" or bool(pd.isna(value))  # type: ignore[call-overload]  # any scalar will do
 
 
 def decimal(value: float | None, places: int = 1) -> str:

@@ -24,6 +24,15 @@ STATISTICS: Final[Mapping[str, str]] = {
     "slope_per_site": "Change for one site more, points",
     "slope_per_site_adjusted": "The same, adjusted for baseline, points",
 }
+SHORT: Final[Mapping[str, str]] = {
+    "mann_whitney_u": "Mann-Whitney",
+    "hodges_lehmann_shift": "shift of the change",
+    "model_difference": "difference at the mean baseline",
+    "kruskal_wallis_h": "Kruskal-Wallis",
+    "jonckheere_z": "ordered trend, Jonckheere-Terpstra",
+    "slope_per_site": "change for one site more",
+}
+"""As said in a line of the comparison with the abstract."""
 SHOWN: Final = frozenset(STATISTICS) - {"jonckheere_j"}
 PRIMARY: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "sex": (("physical", "month_6"),),

@@ -78,7 +78,7 @@ def _item_rows(cohort: pd.DataFrame, scale: str) -> Iterator[tuple[str, ...]]:
 
 def reasons_table(report: ReportInputs) -> Table:
     """Return why responses have no score."""
-    reasons = column(report.responses, "reason").map(lambda cell: "" if formats.is_missing(cell) else str(cell))
+    reasons = column(report.responses, "reason").fillna("").astype(str)
     counts = reasons[reasons != ""].value_counts()
     rows = tuple(
         (labels.REASONS.get(str(reason), str(reason)), f"{int(number):,}") for reason, number in counts.items()

@@ -74,7 +74,7 @@ def change_table(results: Results) -> Table:
     rows = tuple(
         _change_row(results, scale, visit) for scale, visit in results.questions() if _tests(results, scale, visit)
     )
-    heads = ("n", "Median [95 % CI]", "Mean [95 % CI]", "Hodges-Lehmann [95 % CI], raw sum", "SRM", "SES")
+    heads = ("n", "Median [95 % CI]", "Mean [95 % CI]", "Hodges-Lehmann [95 % CI]", "SRM", "SES")
     return Table(
         name="change",
         caption="Change from baseline in points of 0 to 100; a negative change is an improvement",
@@ -92,7 +92,7 @@ def _change_row(results: Results, scale: str, visit: str) -> tuple[str, ...]:
 
     median = one("median_change")
     effects = (points(one(name), 2).split(" [")[0] for name in ("srm", "ses"))
-    shown = (points(median), points(one("mean_change")), points(one("hodges_lehmann")))
+    shown = (points(median), points(one("mean_change")), points(one("hodges_lehmann_0_100")))
     return (labels.scale_visit(scale, visit), formats.count(median.n if median is not None else None), *shown, *effects)
 
 
@@ -116,11 +116,12 @@ def tests_table(results: Results) -> Table:
     heads = ("Changed, n/N", "Wilcoxon W", "P", "P, Holm", "P, Pratt", "P, paired t")
     return Table(
         name="tests",
-        caption="Tests of no change, on raw sums; Holm over the four primary tests",
+        caption="Tests of no change; Holm over the primary tests",
         columns=columns("Scale, visit", *heads),
         bodies=tuple(bodies) or (Body(rows=()),),
-        note="Wilcoxon: zeros dropped, normal approximation with tie and continuity correction. Pratt: zeros ranked, "
-        "as sensitivity.",
+        note="Wilcoxon signed-rank on differences of raw sums, or of points of 0 to 100 where both versions are "
+        "in use; zeros dropped; normal approximation with tie and continuity correction. Pratt: zeros ranked, as "
+        "sensitivity.",
         empty="No patient has a score both before and after.",
     )
 
@@ -150,7 +151,7 @@ def in_words(results: Results, scale: str, visit: str) -> str:
             f"{facts} Fewer than half improved. The small P comes from falls that outweigh the rises, larger or more "
             "often, not from a majority that got better."
         )
-    return f"{facts} The small P says that falls outweigh rises in number and size; it does not say why."
+    return f"{facts} The small P says that falls, weighed by their size, outweigh rises; it does not say why."
 
 
 def responder_table(results: Results) -> Table:
@@ -285,6 +286,21 @@ def _score_figure(cohort: pd.DataFrame, scale: str) -> Iterator[Drawing]:
 
 def _median(values: charts.Floats) -> str:
     return formats.decimal(float(np.median(values)))
+
+
+def sustained(results: Results) -> tuple[str, ...]:
+    """Return, a sentence a scale, how improvement at the first and at the last visit differ in the same patients."""
+    visits = [labels.visit(visit) for visit in dict.fromkeys(visit for _, visit in results.questions())]
+    said = []
+    for key, one in results:
+        if key.statistic == "mcnemar" and one.denominator:
+            gone = formats.part_percent(one.numerator or 0, one.denominator)
+            test = formats.p_equals(one.p_value)
+            said.append(
+                f"{labels.SCALES.get(key.scale, key.scale)}: of the patients who differ between the two visits, {gone} "
+                f"had improved at {visits[0]} only, the others at {visits[-1]} only (exact McNemar test, {test})."
+            )
+    return tuple(said)
 
 
 def reliable_limits(results: Results) -> tuple[str, ...]:

@@ -93,6 +93,7 @@ def _outcomes(report: ReportInputs, results: Results) -> dict[str, Any]:
         "score_figures": outcome.score_figures(report),
         "responders": outcome.responder_table(results),
         "responder_figures": outcome.responder_figures(results),
+        "sustained": outcome.sustained(results),
         "reliable_limits": outcome.reliable_limits(results),
         "group_tables": groups.group_tables(results),
         "comparison_tables": groups.comparison_tables(results),

@@ -47,7 +47,12 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series[float]:
 
 def is_true(cells: pd.Series[float]) -> pd.Series[bool]:
     """Return which cells are true; an empty cell is not."""
-    return cells.map(lambda cell: not formats.is_missing(cell) and bool(cell)).astype(bool)
+    return cells.astype("boolean").fillna(value=False).astype(bool)
+
+
+def is_present(cells: pd.Series[float]) -> pd.Series[bool]:
+    """Return which cells say something: neither missing nor an empty text."""
+    return (cells.notna() & cells.ne("")).astype(bool)
 
 
 def follow_ups(cohort: pd.DataFrame) -> tuple[str, ...]:
@@ -58,7 +63,7 @@ def follow_ups(cohort: pd.DataFrame) -> tuple[str, ...]:
 
 def seen(cohort: pd.DataFrame, visit: str) -> pd.Series[bool]:
     """Return which patients have a scorable response at the visit."""
-    return ~column(cohort, f"{visit}_date").map(formats.is_missing).astype(bool)
+    return is_present(column(cohort, f"{visit}_date"))
 
 
 def with_change(cohort: pd.DataFrame, scale: str, visit: str) -> pd.Series[bool]:
@@ -165,7 +170,7 @@ def _sites(cell: object) -> str:
 
 def _categories(groups: tuple[pd.DataFrame, ...], name: str, known: object, key: Callable[[object], str] = str) -> Rows:
     words: dict[str, str] = dict(known) if isinstance(known, dict) else {}
-    cells = [column(group, name).map(lambda cell: "" if formats.is_missing(cell) else key(cell)) for group in groups]
+    cells = [_named(column(group, name), key) for group in groups]
     values = [*(word for word in words if (cells[0] == word).any())]
     values += sorted(set(cells[0]) - set(values) - {""}) + ([""] if (cells[0] == "").any() else [])
     return tuple(
@@ -174,12 +179,18 @@ def _categories(groups: tuple[pd.DataFrame, ...], name: str, known: object, key:
     )
 
 
+def _named(cells: pd.Series[float], key: Callable[[object], str]) -> pd.Series[str]:
+    """Return the category of each cell, empty where there is none."""
+    names = {value: key(value) for value in cells[is_present(cells)].unique()}
+    return cells.map(names).fillna("").astype(str)
+
+
 def _share(number: int, total: int) -> str:
     return f"{number:,} ({formats.percent(number / total)})" if total else "0"
 
 
 def _flags(groups: tuple[pd.DataFrame, ...]) -> Rows:
-    names = {"stent": "Venous stent", "imaging_before": "Imaging in the year before"}
+    names = {"stent": "Venous stent", "imaging_before": "Imaging before the procedure"}
     return tuple(
         (label, *(_share(int(is_true(column(group, name)).sum()), len(group)) for group in groups))
         for name, label in names.items()
