@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from integration.errors import ViewError
 from integration.views import tree
+from integration.views.conditions import Names
 from integration.views.definition import Column, Definition, Expression, Select
-from integration.views.emit import Emitter, Names
+from integration.views.emit import Emitter
 from integration.views.resolve import Resolver
 from integration.views.schema import BOOLEAN, DATE, INTEGER, NUMBER, PRIMITIVES, TEXT, nearest
 from integration.views.steps import Scope

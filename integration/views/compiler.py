@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from integration.errors import ViewError
 from integration.views import definition, tree
 from integration.views.columns import Columns, ColumnType, Place, check_names
+from integration.views.conditions import Body, Names
 from integration.views.definition import Definition, Expression, Json, Select
-from integration.views.emit import Body, Emitter, Names
+from integration.views.emit import Emitter
 from integration.views.repeat import Repeats
 from integration.views.resolve import Resolver
 from integration.views.schema import VERSIONS, Schema, load, nearest

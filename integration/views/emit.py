@@ -1,36 +1,18 @@
 """Checked tree -> Python source.
 
 `each` writes a loop whose body runs once an item; `one` writes what is needed to have the single value under a name
-(None for nothing); `truth` and `falsity` give the two Python conditions of a three-valued FHIRPath boolean, so that
-a filter needs no third value.
+(None for nothing); `truth` gives the Python condition of a filter.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from integration.views import tree
-from integration.views.schema import DATE, NUMBER, PRIMITIVES
-from integration.views.shapes import companion
+from integration.views.conditions import Body, Conditions, Names, presence
+from integration.views.schema import DATE, NUMBER
 from integration.views.source import Writer
-
-Body = Callable[[str], None]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Names:
-    """Which Python code holds the focus, the resource, the select's focus and the row's index; None: nothing."""
-
-    focus: str | None
-    root: str | None
-    context: str | None
-    index: str = "0"
-
-    def on(self, item: str) -> Names:
-        """Return the names inside a criterion evaluated on one item."""
-        return dataclasses.replace(self, focus=item)
 
 
 class Emitter:
@@ -38,6 +20,7 @@ class Emitter:
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
+        self._conditions = Conditions(writer, one=self.one, each=self.each, collection=self.collection)
 
     # --- single values
 
@@ -51,7 +34,7 @@ class Emitter:
         write = _ONE.get(type(node))
         if write is not None:
             return write(self, node, names)
-        return self._assigned("value", self._computed(node, names))
+        return self.writer.assigned("value", self._computed(node, names))
 
     def _nothing(self, _node: tree.Tree, _names: Names) -> str:
         return "None"
@@ -64,11 +47,6 @@ class Emitter:
 
     def _row_index(self, _node: tree.Tree, names: Names) -> str:
         return names.index
-
-    def _assigned(self, stem: str, code: str) -> str:
-        name = self.writer.name(stem)
-        self.writer.line(f"{name} = {code}")
-        return name
 
     def _constant(self, node: tree.Constant, _names: Names) -> str:
         if isinstance(node.value, bool):
@@ -83,9 +61,9 @@ class Emitter:
         known = self.writer.noted(fact)
         if known is None:
             code = self._read(node, f"{source}.{node.option.attribute}")
-            if not self._is_there(source):
+            if not self.writer.is_there(source):
                 code = f"None if {source} is None else {code}"
-            known = self._assigned(node.option.attribute, code)
+            known = self.writer.assigned(node.option.attribute, code)
             self.writer.note(fact, known)
         return known
 
@@ -94,11 +72,8 @@ class Emitter:
             return f"integer64({code}, {self.writer.constant(node.path)})"
         return f"decimal({code})" if node.kind == NUMBER else code
 
-    def _is_there(self, name: str) -> bool:
-        return name.isdigit() or name in self.writer.constants or self.writer.noted(("there", name)) is not None
-
     def _single(self, node: tree.Tree, names: Names) -> str:
-        found = self._assigned("single", "None")
+        found = self.writer.assigned("single", "None")
 
         def keep(item: str) -> None:
             with self.writer.block(f"if {found} is not None:"):
@@ -109,7 +84,7 @@ class Emitter:
         return found
 
     def _single_filter(self, node: tree.Filter, names: Names) -> str:
-        found = self._assigned("filtered", "None")
+        found = self.writer.assigned("filtered", "None")
         self.each(node, names, lambda item: self.writer.line(f"{found} = {item}"))
         return found
 
@@ -118,8 +93,8 @@ class Emitter:
             return self._pick_of_list(node, node.source, names)
         if node.index is not None:
             items = self.collection(node.source, names)
-            return self._assigned("item", self._indexed(items, node.index, names))
-        found = self._assigned("last" if node.is_last else "first", "None")
+            return self.writer.assigned("item", self._indexed(items, node.index, names))
+        found = self.writer.assigned("last" if node.is_last else "first", "None")
         self.each(node.source, names, lambda item: self._keep_picked(node, found, item))
         return found
 
@@ -135,12 +110,12 @@ class Emitter:
         if source == "None":
             return "None"
         items = f"{source}.{field.option.attribute}"
-        if not self._is_there(source):
-            items = self._assigned("items", f"() if {source} is None else {items}")
+        if not self.writer.is_there(source):
+            items = self.writer.assigned("items", f"() if {source} is None else {items}")
         code = f"{items}[{-1 if node.is_last else 0}] if {items} else None"
         if node.index is not None:
             code = self._indexed(items, node.index, names)
-        return self._assigned("item", self._read(field, code))
+        return self.writer.assigned("item", self._read(field, code))
 
     def _indexed(self, items: str, index: tree.Tree, names: Names) -> str:
         at = self.one(index, names)
@@ -176,7 +151,7 @@ class Emitter:
         raise TypeError(type(node).__name__)
 
     def _count(self, node: tree.Count, names: Names) -> str:
-        found = self._assigned("count", "0")
+        found = self.writer.assigned("count", "0")
         source = node.source
         if isinstance(source, tree.Field) and source.is_list:
             attribute = source.option.attribute
@@ -212,7 +187,7 @@ class Emitter:
                 self.each(
                     node.source,
                     names,
-                    lambda item: self._if_there(self._assigned("value", self._mapped(node, item)), body),
+                    lambda item: self._if_there(self.writer.assigned("value", self._mapped(node, item)), body),
                 )
             case _:
                 self._if_there(names.focus or "None", body)
@@ -220,7 +195,7 @@ class Emitter:
     def _if_there(self, code: str, body: Body) -> None:
         if code == "None":
             return
-        if self._is_there(code) or code in ("True", "False"):
+        if self.writer.is_there(code) or code in ("True", "False"):
             body(code)
             return
         with self.writer.block(f"if {code} is not None:"):
@@ -230,7 +205,7 @@ class Emitter:
     def _each_of_field(self, node: tree.Field, source: str, body: Body) -> None:
         attribute = node.option.attribute
         if not node.is_list:
-            self._if_there(self._assigned(attribute, self._read(node, f"{source}.{attribute}")), body)
+            self._if_there(self.writer.assigned(attribute, self._read(node, f"{source}.{attribute}")), body)
             return
         item = self.writer.name(attribute)
         with self.writer.block(f"for {item} in {source}.{attribute}:"):
@@ -243,7 +218,7 @@ class Emitter:
             body(item)
 
     def _if_present(self, node: tree.Choice, source: str, body: Body) -> None:
-        with self.writer.block(f"if {_presence(node, source)}:"):
+        with self.writer.block(f"if {presence(node, source)}:"):
             body(source)
 
     def _if_true(self, node: tree.Filter, names: Names, item: str, body: Body) -> None:
@@ -252,123 +227,18 @@ class Emitter:
 
     def collection(self, node: tree.Tree, names: Names) -> str:
         """Write what gathers the node's items; return the list's name."""
-        found = self._assigned("found", "[]")
+        found = self.writer.assigned("found", "[]")
         self.each(node, names, lambda item: self.writer.line(f"{found}.append({item})"))
         return found
 
     # --- booleans
 
-    def _boolean(self, node: tree.Tree, names: Names) -> str:
-        truth, falsity = self._both(node, names)
-        return self._assigned("holds", f"True if {truth} else False if {falsity} else None")
-
-    def _exists_value(self, node: tree.Exists, names: Names) -> str:
-        return self._assigned("exists", self.truth(node, names))
-
     def truth(self, node: tree.Tree, names: Names) -> str:
         """Write what is needed, and return a Python condition that holds exactly when the node is true."""
-        return self._both(node, names)[0]
+        return self._conditions.both(node, names)[0]
 
-    def _both(self, node: tree.Tree, names: Names) -> tuple[str, str]:
-        write = _BOTH.get(type(node))
-        if write is not None:
-            return write(self, node, names)
-        value = self.one(node, names)
-        return f"{value} is True", f"{value} is False"
-
-    def _not(self, node: tree.Not, names: Names) -> tuple[str, str]:
-        truth, falsity = self._both(node.source, names)
-        return falsity, truth
-
-    def _exists(self, node: tree.Exists, names: Names) -> tuple[str, str]:
-        there, absent = self._presence_of(node.source, names)
-        return (absent, there) if node.is_negated else (there, absent)
-
-    def _presence_of(self, source: tree.Tree, names: Names) -> tuple[str, str]:
-        if isinstance(source, tree.Nothing):
-            return "False", "True"
-        if isinstance(source, tree.Field) and (source.kind or source.is_list):
-            return self._flag(source.source, names, lambda item: _field_presence(source, item))
-        if source.is_many or isinstance(source, tree.Filter | tree.Choice):
-            return self._flag(source, names, lambda _: "")
-        value = self.one(source, names)
-        return f"{value} is not None", f"{value} is None"
-
-    def _flag(self, source: tree.Tree, names: Names, condition: Callable[[str], str]) -> tuple[str, str]:
-        found = self._assigned("exists", "False")
-        loops = self.writer.loops
-
-        def raise_flag(item: str) -> None:
-            text = condition(item)
-            if text:
-                with self.writer.block(f"if {text}:"):
-                    self._set(found, loops)
-            else:
-                self._set(found, loops)
-
-        self.each(source, names, raise_flag)
-        return found, f"not {found}"
-
-    def _set(self, found: str, loops: int) -> None:
-        self.writer.line(f"{found} = True")
-        if self.writer.loops > loops:
-            self.writer.line("break")
-
-    def _logic(self, node: tree.Logic, names: Names) -> tuple[str, str]:
-        left, not_left = self._both(node.left, names)
-        right, not_right = self._both(node.right, names)
-        match node.operator:
-            case "and":
-                return f"({left} and {right})", f"({not_left} or {not_right})"
-            case "or":
-                return f"({left} or {right})", f"({not_left} and {not_right})"
-            case "implies":
-                return f"({not_left} or {right})", f"({left} and {not_right})"
-        unequal = f"({left} and {not_right} or {not_left} and {right})"
-        return unequal, f"({left} and {right} or {not_left} and {not_right})"
-
-    def _equal(self, node: tree.Equal, names: Names) -> tuple[str, str]:
-        truth, falsity = self._alike(node, names)
-        return (falsity, truth) if node.is_negated else (truth, falsity)
-
-    def _alike(self, node: tree.Equal, names: Names) -> tuple[str, str]:
-        is_date = node.left.kind == DATE
-        if node.left.is_many or node.right.is_many:
-            left, right = self.collection(node.left, names), self.collection(node.right, names)
-            both = (
-                f"equal_date_lists({left}, {right}, {self._where(node)})"
-                if is_date
-                else f"equal_lists({left}, {right})"
-            )
-            return self._verdict(both)
-        left, right = self.one(node.left, names), self.one(node.right, names)
-        if is_date:
-            return self._verdict(f"equal_dates({left}, {right}, {self._where(node)})")
-        both = self._both_there(left, right)
-        if self._is_there(left) or self._is_there(right):
-            return f"{left} == {right}", f"({both}{left} != {right})"
-        return f"({both}{left} == {right})", f"({both}{left} != {right})"
-
-    def _where(self, node: tree.Equal | tree.Order) -> str:
-        return self.writer.constant(node.left.path or node.right.path)
-
-    def _verdict(self, code: str) -> tuple[str, str]:
-        verdict = self._assigned("equal", code)
-        return f"{verdict} is True", f"{verdict} is False"
-
-    def _both_there(self, left: str, right: str) -> str:
-        unsure = [code for code in (left, right) if not self._is_there(code)]
-        return "".join(f"{code} is not None and " for code in unsure if code not in ("True", "False"))
-
-    def _order(self, node: tree.Order, names: Names) -> tuple[str, str]:
-        left, right = self.one(node.left, names), self.one(node.right, names)
-        if node.left.kind == DATE:
-            left, right = self._assigned("order", f"compare_dates({left}, {right}, {self._where(node)})"), "0"
-            both = f"{left} is not None and "
-        else:
-            both = self._both_there(left, right)
-        holds = f"{left} {node.operator} {right}"
-        return f"({both}{holds})", f"({both}not {holds})"
+    def _boolean(self, node: tree.Tree, names: Names) -> str:
+        return self.writer.assigned("holds", self._conditions.value(node, names))
 
 
 _ONE: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], str]] = {
@@ -380,18 +250,11 @@ _ONE: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], str]] = {
     tree.Field: Emitter._field,
     tree.Pick: Emitter._pick,
     tree.Filter: Emitter._single_filter,
-    tree.Exists: Emitter._exists_value,
+    tree.Exists: Emitter._boolean,
     tree.Not: Emitter._boolean,
     tree.Logic: Emitter._boolean,
     tree.Equal: Emitter._boolean,
     tree.Order: Emitter._boolean,
-}
-_BOTH: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], tuple[str, str]]] = {
-    tree.Exists: Emitter._exists,
-    tree.Not: Emitter._not,
-    tree.Logic: Emitter._logic,
-    tree.Equal: Emitter._equal,
-    tree.Order: Emitter._order,
 }
 
 
@@ -399,19 +262,3 @@ def _boundary(node: tree.Boundary) -> str:
     if node.source.kind != DATE:
         return "decimal_boundary"
     return {"date": "date_boundary", "time": "time_boundary"}.get(node.source.type, "datetime_boundary")
-
-
-def _presence(node: tree.Choice, source: str) -> str:
-    options = list(node.element.options)
-    options += [companion(option) for option in options if option.type in PRIMITIVES]
-    return " or ".join(f"{source}.{option.attribute} is not None" for option in options)
-
-
-def _field_presence(node: tree.Field, source: str) -> str:
-    if node.kind == NUMBER and not node.is_list:
-        there = f"{source}.{companion(node.option).attribute} is not None"
-        return f"{there} or decimal({source}.{node.option.attribute}) is not None"
-    options = [node.option, companion(node.option)] if node.kind else [node.option]
-    if node.is_list:
-        return " or ".join(f"{source}.{option.attribute}" for option in options)
-    return " or ".join(f"{source}.{option.attribute} is not None" for option in options)

@@ -7,8 +7,9 @@ import functools
 from integration.errors import ViewError
 from integration.views import tree
 from integration.views.columns import Place
+from integration.views.conditions import Body, Names
 from integration.views.definition import Expression, Select
-from integration.views.emit import Body, Emitter, Names
+from integration.views.emit import Emitter
 from integration.views.resolve import Resolver
 from integration.views.steps import Steps, focus_on
 

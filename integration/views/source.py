@@ -32,6 +32,16 @@ class Writer:
         self._names += 1
         return f"{stem.strip('_')}_{self._names}"
 
+    def assigned(self, stem: str, code: str) -> str:
+        """Write an assignment to a new name and return the name."""
+        name = self.name(stem)
+        self.line(f"{name} = {code}")
+        return name
+
+    def is_there(self, code: str) -> bool:
+        """Say whether code is known to hold a value and not None."""
+        return code.isdigit() or code in self.constants or self.noted(("there", code)) is not None
+
     def constant(self, value: object) -> str:
         """Bind a value to a name and return the name; equal values of one type share it."""
         for name, known in self.constants.items():
