@@ -44,7 +44,7 @@ class Step:
             self._deliver(DELIVERIES_PER_SWEEP)
         except DeliveryError as error:
             facts = {"action": "delivery_postponed", "error": type(error).__name__}
-            logger.warning("the EHR's server cannot be used now; delivery is tried again", extra=facts)
+            logger.warning("delivery is put off until the next sweep", extra=facts)
         return not failed
 
 

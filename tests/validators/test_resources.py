@@ -1,7 +1,7 @@
 """Every resource that leaves us passes four validators by others, and each of them still catches what it should.
 
 No single validator is enough, so a green run means something only while every one of them finds its part of the faults.
-`make validators` installs the two that come from npm.
+`make test` installs the two that come from npm.
 """
 
 import json
@@ -85,7 +85,7 @@ def with_npm(name: str, resources: Sequence[Resource]) -> Findings:
     if shutil.which("node") is None:
         pytest.skip("node is not installed: npm's validators cannot run")
     if not (NPM / "node_modules").is_dir():
-        pytest.skip("npm's validators are not installed: run `make validators`")
+        pytest.skip("npm's validators are not installed: `make test` installs them")
     return [verdict[name] for verdict in npm_verdicts("\n".join(json.dumps(resource) for resource in resources))]
 
 
