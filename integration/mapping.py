@@ -30,18 +30,19 @@ REQUIRED_VIEWS: Final[MappingOf[str, tuple[str, tuple[str, ...]]]] = {
     "patient": ("Patient", ("id", "gender", "birth_date", "replaced_by", "is_synthetic")),
     "condition": (
         "Condition",
-        ("id", "patient", "has_subject", "verification_status", "onset_date_time", "onset_period_start", "recorded_date",
-         "code_system", "code"),
+        ("id", "patient", "has_subject", "verification_status", "onset_date_time", "onset_period_start",
+         "recorded_date", "code_system", "code"),
     ),
     "procedure": (
         "Procedure",
-        ("id", "patient", "has_subject", "status", "performed_date_time", "performed_period_start", "code_system", "code"),
+        ("id", "patient", "has_subject", "status", "performed_date_time", "performed_period_start", "code_system",
+         "code"),
     ),
     "procedure_body_site": ("Procedure", ("id", "body_site", "text", "code_system", "code")),
     "adverse_event": (
         "AdverseEvent",
-        ("id", "patient", "has_subject", "actuality", "date", "detected", "recorded_date", "seriousness_system", "seriousness",
-         "severity", "outcome", "suspects", "code_system", "code"),
+        ("id", "patient", "has_subject", "actuality", "date", "detected", "recorded_date", "seriousness_system",
+         "seriousness", "severity", "outcome", "suspects", "code_system", "code"),
     ),
     "response": (
         "QuestionnaireResponse",
@@ -61,6 +62,13 @@ REQUIRED_VALUE_SETS: Final = (
     "venoplasty-of-a-named-vein", "venous-stent-of-a-named-vein", "imaging", "serious-adverse-event",
 )  # fmt: skip
 REQUIRED_CONCEPT_MAPS: Final = ("vein", "laterality", "procedure-vein", "procedure-laterality", "answer")
+_SIDES: Final = frozenset(("left", "right", "bilateral"))
+_KNOWN_TARGETS: Final[MappingOf[str, frozenset[str]]] = {
+    "laterality": _SIDES,
+    "procedure-laterality": _SIDES,
+    "answer": frozenset(str(answer) for answer in range(1, 6)),
+}
+"""ConceptMap to the codes that the study understands; the others may name what they like."""
 
 _Read = TypeVar("_Read")
 
@@ -136,11 +144,11 @@ class _Reader:
         self.faults: list[ConfigurationError] = []
 
     def read(self) -> Mapping | None:
-        study = self._try(lambda: study_model.read_study(self._toml("study.toml"), "study.toml"))
+        study = self._study()
         evidence = self._try(lambda: self._toml("evidence.toml"))
         views = self._views(study.study.fhir_version) if study else {}
         value_sets = self._each("valuesets", REQUIRED_VALUE_SETS, terminology.read_value_set)
-        concept_maps = self._each("conceptmaps", REQUIRED_CONCEPT_MAPS, terminology.read_concept_map)
+        concept_maps = self._each("conceptmaps", REQUIRED_CONCEPT_MAPS, self._concept_map)
         if study is None or evidence is None:
             return None
         return Mapping(
@@ -155,11 +163,26 @@ class _Reader:
             self.faults.append(error)
             return None
 
+    def _study(self) -> study_model.StudyFile | None:
+        document = self._try(lambda: self._toml("study.toml"))
+        if document is None:
+            return None
+        found = study_model.faults(document, "study.toml")
+        self.faults.extend(found)
+        return None if found else study_model.read_study(document, "study.toml")
+
     def _views(self, fhir_version: str) -> dict[str, CompiledView]:
         def compiled(definition: dict[str, Any], file: str) -> CompiledView:
-            return _compiled(definition, file, fhir_version)
+            view = _compiled(definition, file, fhir_version)
+            self.faults.extend(_view_faults(view, file))
+            return view
 
         return self._each("views", tuple(REQUIRED_VIEWS), compiled)
+
+    def _concept_map(self, resource: dict[str, Any], file: str) -> terminology.ConceptMap:
+        concept_map = terminology.read_concept_map(resource, file)
+        self.faults.extend(_target_faults(concept_map, file))
+        return concept_map
 
     def _each(
         self, subfolder: str, required: tuple[str, ...], read: Callable[[dict[str, Any], str], _Read]
@@ -204,23 +227,33 @@ class _Reader:
 
 
 def _compiled(definition: dict[str, Any], file: str, fhir_version: str) -> CompiledView:
-    """Compile a view, and hold it to what the study reads from it."""
     try:
-        view = compile_view(definition, fhir_version=fhir_version)
+        return compile_view(definition, fhir_version=fhir_version)
     except ViewError as error:
         raise MappingError(file=file, path=error.path, problem=error.problem) from error
-    for fault in _view_faults(view, Path(file).stem):
-        raise MappingError(file=file, path="", problem=fault)
-    return view
 
 
-def _view_faults(view: CompiledView, name: str) -> Iterator[str]:
+def _view_faults(view: CompiledView, file: str) -> Iterator[MappingError]:
+    """Hold a view to the FHIR version's elements, and to what the study reads from it."""
     for warning in view.warnings:
-        yield str(warning)
-    if name not in REQUIRED_VIEWS:
+        path, _, problem = warning.partition(": ")
+        yield MappingError(file=file, path=path, problem=problem)
+    if (name := Path(file).stem) not in REQUIRED_VIEWS:
         return
     resource, columns = REQUIRED_VIEWS[name]
     if view.resource != resource:
-        yield f"resource is {view.resource}; the study reads {resource} with this view"
+        problem = f"is {view.resource}; the study reads {resource} with this view"
+        yield MappingError(file=file, path="resource", problem=problem)
     if tuple(view.columns) != columns:
-        yield f"its columns must be {', '.join(columns)}, in this order"
+        problem = f"the columns must be {', '.join(columns)}, in this order"
+        yield MappingError(file=file, path="select", problem=problem)
+
+
+def _target_faults(concept_map: terminology.ConceptMap, file: str) -> Iterator[MappingError]:
+    """Hold a ConceptMap to the codes that the study understands."""
+    known = _KNOWN_TARGETS.get(Path(file).stem)
+    for (_, code), targets in concept_map.targets.items():
+        for target in targets:
+            if known is not None and target not in known:
+                problem = f"maps {code} to {target}, which the study does not know; use {', '.join(sorted(known))}"
+                yield MappingError(file=file, path="group", problem=problem)

@@ -167,7 +167,24 @@ def read_study(document: Mapping[str, Any], file: str) -> StudyFile:
     try:
         return StudyFile.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(str(step) for step in first["loc"])
-        problem = str(first["msg"]).removeprefix("Value error, ")
-        raise MappingError(file=file, path=path, problem=problem) from error
+        raise _faults(error, file)[0] from error
+
+
+def faults(document: Mapping[str, Any], file: str) -> list[MappingError]:
+    """Return every fault of study.toml, each with its path in the file; empty if there is none."""
+    try:
+        StudyFile.model_validate(document)
+    except ValidationError as error:
+        return _faults(error, file)
+    return []
+
+
+def _faults(error: ValidationError, file: str) -> list[MappingError]:
+    return [
+        MappingError(
+            file=file,
+            path=".".join(str(step) for step in fault["loc"]),
+            problem=str(fault["msg"]).removeprefix("Value error, "),
+        )
+        for fault in error.errors(include_url=False)
+    ]

@@ -23,6 +23,7 @@ _UNMATCHED: Final = frozenset(("unmatched", "disjoint", "not-related-to"))
 _VALUE_SET_PARTS: Final = frozenset(("include",))
 _INCLUDE_PARTS: Final = frozenset(("system", "concept", "filter"))
 _GROUP_PARTS: Final = frozenset(("source", "target", "element"))
+_ELEMENT_PARTS: Final = frozenset(("code", "display", "target", "noMap"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,19 +72,23 @@ def read_value_set(resource: Resource, file: str) -> ValueSet:
     """Read a FHIR ValueSet.
 
     Raises:
-        MappingError: it is none, or uses what is not supported (`exclude`, `valueSet`, filters but `concept is-a`).
+        MappingError: it is none, or uses what is not supported (`exclude`, `valueSet`, a whole code system, filters but
+            `concept is-a`).
     """
     _require_type(resource, "ValueSet", file)
     compose = resource.get("compose") or {}
     _refuse_unknown(compose, _VALUE_SET_PARTS, file, "compose")
     codes: set[Code] = set()
     below: list[Code] = []
-    for number, include in enumerate(compose.get("include", ())):
-        path = f"compose.include[{number}]"
+    for path, include in _listed(compose, "include", file, "compose"):
         _refuse_unknown(include, _INCLUDE_PARTS, file, path)
         system = _text(include, "system", file, path)
-        codes.update((system, code) for code in _concepts(include, file, path))
-        below.extend((system, top) for top in _is_a_filters(include, system, file, path))
+        listed, tops = list(_concepts(include, file, path)), list(_is_a_filters(include, system, file, path))
+        if len(tops) + bool(listed) != 1:
+            problem = "must hold either concept or one filter: none is the whole system, and several mean all at once"
+            raise MappingError(file=file, path=path, problem=problem)
+        codes.update((system, code) for code in listed)
+        below.extend((system, top) for top in tops)
     if not codes and not below:
         raise MappingError(file=file, path="compose.include", problem="holds no code; list codes under concept")
     return ValueSet(url=str(resource.get("url", "")), codes=frozenset(codes), below=tuple(below))
@@ -97,12 +102,11 @@ def read_concept_map(resource: Resource, file: str) -> ConceptMap:
     """
     _require_type(resource, "ConceptMap", file)
     targets: dict[Code, tuple[str, ...]] = {}
-    for number, group in enumerate(resource.get("group", ())):
-        path = f"group[{number}]"
+    for path, group in _listed(resource, "group", file):
         _refuse_unknown(group, _GROUP_PARTS, file, path)
         system = _text(group, "source", file, path)
-        for position, element in enumerate(group.get("element", ())):
-            where = f"{path}.element[{position}]"
+        for where, element in _listed(group, "element", file, path):
+            _refuse_unknown(element, _ELEMENT_PARTS, file, where)
             code = _text(element, "code", file, where)
             if (system, code) in targets:
                 raise MappingError(file=file, path=where, problem=f"maps {code} a second time; keep one element")
@@ -111,13 +115,12 @@ def read_concept_map(resource: Resource, file: str) -> ConceptMap:
 
 
 def _concepts(include: Resource, file: str, path: str) -> Iterator[str]:
-    for number, concept in enumerate(include.get("concept", ())):
-        yield _text(concept, "code", file, f"{path}.concept[{number}]")
+    for where, concept in _listed(include, "concept", file, path):
+        yield _text(concept, "code", file, where)
 
 
 def _is_a_filters(include: Resource, system: str, file: str, path: str) -> Iterator[str]:
-    for number, rule in enumerate(include.get("filter", ())):
-        where = f"{path}.filter[{number}]"
+    for where, rule in _listed(include, "filter", file, path):
         if (rule.get("property"), rule.get("op")) != ("concept", "is-a"):
             raise MappingError(file=file, path=where, problem="only the filter concept is-a CODE is supported")
         if system not in WITH_HIERARCHY_IN_THE_CODE:
@@ -128,8 +131,7 @@ def _is_a_filters(include: Resource, system: str, file: str, path: str) -> Itera
 
 
 def _targets(element: Resource, file: str, path: str) -> Iterator[str]:
-    for number, target in enumerate(element.get("target", ())):
-        where = f"{path}.target[{number}]"
+    for where, target in _listed(element, "target", file, path):
         if target.get("dependsOn") or target.get("product"):
             raise MappingError(file=file, path=where, problem="dependsOn and product are not supported")
         if target.get("equivalence", target.get("relationship")) not in _UNMATCHED:
@@ -144,6 +146,18 @@ def _is_below(code: Code, top: Code) -> bool:
     return name == parent or name.startswith(parent if "." in parent else f"{parent}.")
 
 
+def _listed(part: Resource, key: str, file: str, path: str = "") -> Iterator[tuple[str, Resource]]:
+    """Yield the objects of a list, each with its path; none if there is no list."""
+    where = f"{path}.{key}" if path else key
+    values = part.get(key, [])
+    if not isinstance(values, list):
+        raise MappingError(file=file, path=where, problem="must be a list")
+    for number, value in enumerate(values):
+        if not isinstance(value, dict):
+            raise MappingError(file=file, path=f"{where}[{number}]", problem="must be an object")
+        yield f"{where}[{number}]", value
+
+
 def _require_type(resource: object, expected: str, file: str) -> None:
     if not isinstance(resource, dict) or resource.get("resourceType") != expected:
         raise MappingError(file=file, path="resourceType", problem=f"must be {expected}")
@@ -152,7 +166,7 @@ def _require_type(resource: object, expected: str, file: str) -> None:
 def _refuse_unknown(part: object, known: Iterable[str], file: str, path: str) -> None:
     if not isinstance(part, dict):
         raise MappingError(file=file, path=path, problem="must be an object")
-    for key in part.keys() - set(known) - {"id", "extension"}:
+    for key in sorted(part.keys() - set(known) - {"id", "extension"}):
         problem = f"{key} is not supported; supported are {', '.join(sorted(known))}"
         raise MappingError(file=file, path=f"{path}.{key}", problem=problem)
 
