@@ -159,10 +159,10 @@ def test_a_response_whose_patient_cannot_be_asked_for_waits_and_is_not_ill(
 
 
 def test_more_than_one_batch_is_settled_in_one_sweep(service: Any, body: Any) -> None:
-    for number in range(203):
+    for number in range(101):
         arrival = Arrival(
             response_id=f"n{number}", content_hash=f"h{number}", body=body(id=f"n{number}"), request_id=""
         )
         service.inbox.store(arrival)
 
-    assert service.reader.plan_waiting() == Sweep(settled=203)
+    assert service.reader.plan_waiting() == Sweep(settled=101)
