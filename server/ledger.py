@@ -161,15 +161,16 @@ class Ledger:
                     ],
                 )  # fmt: skip
 
-    def block(self, site: str, reasons: Mapping[str, str]) -> None:
-        """Note, by key, why what is planned cannot be sent yet."""
+    def block(self, site: str, keys: Sequence[str], reason: str) -> None:
+        """Note why what is planned cannot be sent yet."""
         statement = outcomes.update().where(
-            outcomes.c.site == site, outcomes.c.key == sa.bindparam("of_key"), outcomes.c.state.in_(states.DUE)
+            outcomes.c.site == site,
+            outcomes.c.key.in_(keys),
+            outcomes.c.state.in_(states.DUE),
+            outcomes.c.reason != reason,
         )
-        rows = [{"of_key": key, "reason": reason} for key, reason in reasons.items()]
         with self._engine.begin() as connection:
-            if rows:
-                connection.execute(statement, rows)
+            connection.execute(statement.values(reason=reason))
 
     def note_read(self, site: str, read: Sequence[tuple[Entry, Settlement]]) -> int:
         """Record what reading back showed; what changed since it was read is left alone. Returns how many were."""

@@ -127,8 +127,9 @@ class Writer:
             if len(kept) == len(ready):
                 break
             ready = kept
-        missing = {entry.key: "waits for an outcome that it refers to" for entry in entries if entry not in ready}
-        self._ledger.block(self.site.name, missing)
+        sent = {entry.key for entry in ready}
+        if blocked := [entry.key for entry in entries if entry.key not in sent]:
+            self._ledger.block(self.site.name, blocked, "waits for an outcome that it refers to")
         return ready
 
     def ehr_ids(self, entries: Sequence[Entry]) -> dict[str, str]:
