@@ -19,7 +19,7 @@ from integration.errors import ConfigurationError, ServerRefusedError
 from integration.mapping import Mapping
 from integration.records import Response
 from integration.settings import Settings, Site
-from integration.sources.client import FhirClient, connect
+from integration.sources.client import connect
 from integration.warehouse import Warehouse
 from server import app, delivery, jobs
 from server.inbox import Inbox
@@ -36,25 +36,25 @@ class PatientFinder:
     """Finds Patients in the warehouse, else on the site's server, which it then keeps in the warehouse."""
 
     mapping: Mapping
-    site: str
+    site: Site
     warehouse: Warehouse
-    client: FhirClient
 
     def __call__(self, patient_id: str) -> str | None:
         """Return who a patient is after merging, None if neither knows one of this id."""
         return intake.find_patient(self.mapping, patient_id, self._fetch)
 
     def _fetch(self, patient_id: str) -> bytes | None:
-        held = self.warehouse.read(self.site, "Patient", patient_id)
+        held = self.warehouse.read(self.site.name, "Patient", patient_id)
         if held is not None:
             return held
         try:
-            body = self.client.read("Patient", patient_id).body
+            with connect(self.site) as client:  # one a look-up: requests come in many threads, a connection serves one
+                body = client.read("Patient", patient_id).body
         except ServerRefusedError as error:
             if error.status in _GONE:
                 return None
             raise
-        self.warehouse.store(self.site, [body])
+        self.warehouse.store(self.site.name, [body])
         return body
 
 
@@ -82,9 +82,9 @@ def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Serv
     with ExitStack() as stack:
         warehouse = stack.enter_context(jobs.open_warehouse(settings))
         ledger = stack.enter_context(jobs.open_ledger(settings))
-        to_deliver, to_find = (stack.enter_context(connect(site)) for _ in range(2))  # a session serves one thread
+        client = stack.enter_context(connect(site))
         inbox = stack.enter_context(contextlib.closing(Inbox.open(settings.state_folder / "inbox.sqlite", site.name)))
-        finder = PatientFinder(mapping=mapping, site=site.name, warehouse=warehouse, client=to_find)
+        finder = PatientFinder(mapping=mapping, site=site, warehouse=warehouse)
 
         def read(body: bytes) -> Response | intake.Rejection:
             return intake.read_response(mapping, body, finder)
@@ -92,7 +92,7 @@ def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Serv
         reader = InboxReader(
             inbox=inbox, read=read, ledger=ledger, origin=lambda: pipeline.origin(mapping, site.name, _now())
         )
-        worker = Worker(Step(reader, lambda limit: delivery.deliver(ledger, to_deliver, site, limit=limit)))
+        worker = Worker(Step(reader, lambda limit: delivery.deliver(ledger, client, site, limit=limit)))
         worker.start()
         stack.callback(worker.stop)
         yield Services(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from integration.intake import newest, patients, rejection
-from integration.intake.reader import Reader
+from integration.intake.reader import FindPatient, Reader
 from integration.intake.rejection import RejectedError, Rejection
 from integration.mapping import Mapping
 from integration.records import Patient, PatientRows, Response
 from integration.sources.resource import RawResource, Source, Unreadable
 
-__all__ = ["Intake", "RejectedError", "Rejection", "read", "read_response"]
+__all__ = ["READ_TYPES", "FindPatient", "Intake", "RejectedError", "Rejection", "find_patient", "read", "read_response"]
 
 _NAME: Final = re.compile(r"[A-Za-z]{1,64}")
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -90,28 +90,51 @@ def read(source: Source, mapping: Mapping, on_resource: Progress = lambda _: Non
     return collected.intake()
 
 
-def read_response(mapping: Mapping, body: bytes, has_patient: Callable[[str], bool]) -> Response | Rejection:
+def read_response(mapping: Mapping, body: bytes, find_patient: FindPatient) -> Response | Rejection:
     """Read and score one QuestionnaireResponse by itself.
 
     Args:
         mapping: the study.
         body: the resource as JSON.
-        has_patient: whether a Patient of this id is known.
+        find_patient: who a subject is.
     """
-    raw = RawResource("", 1, "", body)
-    reference = ""
+    header = None
     try:
         header = newest.header(body)
-        reference = _reference(header)
         newest.require_known_type(header)
         if header.resource_type != "QuestionnaireResponse":
             raise RejectedError("resourceType", "not a QuestionnaireResponse")
-        reader = Reader(mapping, lambda subject: subject if has_patient(subject) else None)
+        reader = Reader(mapping, find_patient)
         reader.guard(body)
         response, problem = reader.response(body)
     except RejectedError as error:
-        return rejection.of(raw, reference, error)
-    return rejection.of(raw, reference, problem) if problem else response
+        return rejection.of(RawResource("", 1, "", body), _reference(header), error)
+    return rejection.of(RawResource("", 1, "", body), _reference(header), problem) if problem else response
+
+
+def find_patient(mapping: Mapping, patient_id: str, fetch: Callable[[str], bytes | None]) -> str | None:
+    """Return who a patient is after merging, looking up one Patient after the other; None if that cannot be told.
+
+    Args:
+        mapping: the study.
+        patient_id: logical id of a Patient.
+        fetch: returns a Patient as JSON, None if there is none of this id.
+    """
+    reader = Reader(mapping, lambda _: None)
+    found: dict[str, tuple[Patient, frozenset[str]]] = {}
+    pending = [patient_id]
+    while pending:
+        current = pending.pop()
+        body = None if current in found else fetch(current)
+        if body is not None:
+            try:
+                reader.guard(body)
+                found[current] = reader.patient(body)
+            except RejectedError:
+                continue
+            pending.extend(found[current][1])
+    directory, _ = patients.resolve(found)
+    return directory.find(patient_id)
 
 
 class _Survey:
@@ -120,7 +143,7 @@ class _Survey:
     def __init__(self, mapping: Mapping) -> None:
         self._reader = Reader(mapping, lambda _: None)
         self.newest = newest.Newest()
-        self.counts_by_file: dict[str, Counter[str]] = {}
+        self.counts_by_file: dict[str, Counter[str]] = defaultdict(Counter)
         self.not_read = 0
         self.unknown = 0
         self.rejections: dict[int, Rejection] = {}
@@ -132,7 +155,7 @@ class _Survey:
         if header is None or isinstance(found, Unreadable):
             self.unknown += 1
             return
-        self.counts_by_file.setdefault(found.file, Counter())[header.resource_type] += 1
+        self.counts_by_file[found.file][header.resource_type] += 1
         if header.resource_type not in READ_TYPES:
             self.not_read += 1
         elif not isinstance(header.id, str) or not header.id:

@@ -49,7 +49,9 @@ def _integer(value: list[Any], site_codes: ConceptMap) -> int | None:
 
 
 def _whole(decimal: Decimal) -> int | None:
-    return int(decimal) if decimal.is_finite() and abs(decimal) < 10**_LONGEST_NUMBER and decimal % 1 == 0 else None
+    # The exponent is looked at first: to take a number like 1e999999999 apart would overflow.
+    is_short = decimal.is_finite() and abs(decimal.adjusted()) < _LONGEST_NUMBER
+    return int(decimal) if is_short and decimal == decimal.to_integral_value() else None
 
 
 def _digits(text: str | None) -> int | None:
