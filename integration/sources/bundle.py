@@ -10,7 +10,8 @@ import msgspec
 
 from integration.sources.resource import RawResource, Unreadable
 
-_MARK: Final = b'"Bundle"'
+_MARKS: Final = (b'"Bundle"', b"\\u00")
+"""Bytes without which there is no Bundle: its name, unless that is written with escapes."""
 _URN: Final = "urn:"
 NOT_JSON: Final = "not JSON"
 
@@ -26,8 +27,10 @@ class _Bundle(msgspec.Struct, rename="camel"):
 
 
 class _Header(msgspec.Struct, rename="camel"):
-    resource_type: str | None = None
-    id: str | None = None
+    """Of any JSON type: what is wrong with a resource is said when it is read, with its place."""
+
+    resource_type: Any = None
+    id: Any = None
 
 
 _bundle_decoder = msgspec.json.Decoder(_Bundle)
@@ -44,7 +47,7 @@ def unpacked(raw: RawResource, limit: int) -> Iterator[RawResource | Unreadable]
     """
     if not raw.body.strip():
         return
-    if _MARK not in raw.body or not _is_bundle(raw.body):
+    if not any(mark in raw.body for mark in _MARKS) or not _is_bundle(raw.body):
         yield _limited(raw, limit)
         return
     try:
@@ -75,7 +78,7 @@ def _limited(raw: RawResource, limit: int) -> RawResource | Unreadable:
 
 def _is_bundle(body: bytes) -> bool:
     try:
-        return _header_decoder.decode(body).resource_type == "Bundle"
+        return bool(_header_decoder.decode(body).resource_type == "Bundle")
     except (msgspec.DecodeError, RecursionError):
         return False
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 from integration.errors import InputError
 from integration.sources import bundle
@@ -74,15 +76,19 @@ class Files:
 
 def _files_below(path: Path) -> Iterable[Path]:
     if path.is_dir():
-        try:
-            return [file for file in path.rglob("*") if file.name.endswith(ENDINGS) and file.is_file()]
-        except OSError as error:
-            raise InputError(path=str(path), problem=f"cannot be searched through: {error.strerror}") from error
+        found = (Path(folder, name) for folder, _, names in os.walk(path, onerror=_refuse) for name in names)
+        return [file for file in found if file.name.endswith(ENDINGS) and file.is_file()]
     if not path.exists():
         raise InputError(path=str(path), problem="does not exist; give --data a file or a folder")
     if not path.name.endswith(ENDINGS):
         raise InputError(path=str(path), problem=f"is none of {', '.join(ENDINGS)}")
     return [path]
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """Stop at a folder that cannot be searched through: what is in it would be missing without a word."""
+    problem = f"cannot be searched through: {error.strerror}; let this account read it, or name another --data"
+    raise InputError(path=str(error.filename), problem=problem) from error
 
 
 def _open(file: Path) -> IO[bytes]:
@@ -96,7 +102,7 @@ def _resources(file: Path, limit: int) -> Iterator[RawResource | Unreadable]:
     name = file.as_posix()
     with _open(file) as stream:
         if file.name.endswith(".json"):
-            yield from bundle.unpacked(RawResource(name, 1, "", stream.read()), limit)
+            yield from bundle.unpacked(RawResource(name, 1, "", _without_mark(stream.read())), limit)
             return
         lines: IO[bytes] = gzip.GzipFile(fileobj=stream) if file.name.endswith(".gz") else stream  # type: ignore[assignment]  # a binary stream, though typeshed says otherwise
         yield from _lines(name, lines, limit)
@@ -110,10 +116,17 @@ def _lines(file: str, stream: IO[bytes], limit: int) -> Iterator[RawResource | U
             if len(line) > limit and not line.endswith(b"\n"):
                 _skip_line(stream)
                 yield Unreadable(file, number, "", f"line longer than {limit} bytes, not read")
-            elif not line.isspace():
-                yield from bundle.unpacked(RawResource(file, number, "", line), limit)
+                continue
+            text = (_without_mark(line) if number == 1 else line).strip()
+            if text:
+                yield from bundle.unpacked(RawResource(file, number, "", text), limit)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         yield Unreadable(file, number + 1, "", "compressed data ends early or is damaged; the rest was not read")
+
+
+def _without_mark(text: bytes) -> bytes:
+    """Leave out the byte order mark that Windows programs put before UTF-8 (RFC 8259 lets a reader ignore it)."""
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def _skip_line(stream: IO[bytes]) -> None:
