@@ -107,7 +107,9 @@ def _comparison_table(
         rows = tuple(
             _comparison_row(analysis, key, one)
             for key, one in results
-            if (key.analysis, key.scale, key.visit) == (analysis, scale, visit) and key.statistic in SHOWN and one.n
+            if (key.analysis, key.scale, key.visit) == (analysis, scale, visit)
+            and key.statistic in SHOWN
+            and one.value is not None
         )
         bodies.append(Body(label=_titled(analysis, scale, visit), rows=rows))
     return Table(

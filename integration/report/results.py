@@ -10,6 +10,7 @@ import pandas as pd
 
 from integration.report.inputs import Selector
 
+RELIABLE, RELIABLE_LIMIT = "reliable", "reliable_change_limit"
 PRIMARY: Final = "change"
 KEYS: Final = ("analysis", "scale", "visit", "group", "responder", "category", "statistic", "denominator_kind")
 
@@ -47,7 +48,7 @@ class Results:
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self._rows = dict(_indexed(frame))
+        self._rows = _without_undefined(dict(_indexed(frame)))
         self._of_any_kind = {replace(key, denominator_kind=""): row for key, row in reversed(self._rows.items())}
 
     def __iter__(self) -> Iterator[tuple[Selector, Estimate]]:
@@ -70,8 +71,14 @@ class Results:
         return tuple(dict.fromkeys((key.scale, key.visit) for key in self._rows if key.analysis == PRIMARY))
 
     def methods(self) -> tuple[str, ...]:
-        """Return every method named in the frame, in its order, once."""
-        return tuple(dict.fromkeys(row.method for row in self._rows.values() if row.method))
+        """Return every method that gave a value, in the frame's order, once."""
+        return tuple(dict.fromkeys(row.method for row in self._rows.values() if row.method and row.value is not None))
+
+
+def _without_undefined(rows: dict[Selector, Estimate]) -> dict[Selector, Estimate]:
+    """Return the rows without reliable change where its limit is not defined: nobody reached it then says nothing."""
+    limits = {key.scale for key, row in rows.items() if key.statistic == RELIABLE_LIMIT and row.value is not None}
+    return {key: row for key, row in rows.items() if key.responder != RELIABLE or key.scale in limits}
 
 
 def _indexed(frame: pd.DataFrame) -> Iterator[tuple[Selector, Estimate]]:
