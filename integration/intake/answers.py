@@ -44,8 +44,8 @@ def _integer(value: list[Any], site_codes: ConceptMap) -> int | None:
     weight = item_weight if item_weight is not None else ordinal_value
     if weight is not None:
         return _whole(weight)
-    mapped = site_codes.translate(system, code)
-    return _digits(mapped[0]) if len(mapped) == 1 else _digits(code)
+    mapped = site_codes.translate(system, code) or (code,)
+    return _digits(mapped[0]) if len(mapped) == 1 else None
 
 
 def _whole(decimal: Decimal) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import msgspec
 
 _KEYS: Final = (b"modifierExtension", b"implicitRules")
 _ESCAPE: Final = b"\\u00"
+_ELEMENT: Final = re.compile(r"[A-Za-z_]{1,64}")
 
 
 def undeclared_modifier(body: bytes, declared: Collection[str]) -> tuple[str, str] | None:
@@ -34,9 +36,14 @@ def _modifiers(resource: Any, declared: Collection[str]) -> Iterator[tuple[str, 
                 yield f"{path}implicitRules", "undeclared implicitRules"
             if "modifierExtension" in part and not _all_declared(part["modifierExtension"], declared):
                 yield f"{path}modifierExtension", "undeclared modifierExtension"
-            pending.extend((f"{path}{key}.", value) for key, value in part.items())
+            pending.extend((f"{path}{_name(key)}.", value) for key, value in part.items())
         elif isinstance(part, list):
             pending.extend((f"{path[:-1]}[{number}].", value) for number, value in enumerate(part))
+
+
+def _name(key: str) -> str:
+    """A key that is no element's name may hold anything, and the path is printed."""
+    return key if _ELEMENT.fullmatch(key) else "?"
 
 
 def _all_declared(extensions: Any, declared: Collection[str]) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 
 from integration.records import Moment
 
-_PARTIAL: Final = re.compile(r"\d{4}(-\d{2})?")
-_DAY_LENGTH: Final = len("2012-05-01")
+_PARTIAL: Final = re.compile(r"\d{4}(-\d{2})?", re.ASCII)
+_WRITTEN: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
+_LEAP_SECOND: Final = re.compile(r"(?<=T\d{2}:\d{2}:)60")
 
 
 class NotADateTimeError(ValueError):
@@ -24,17 +25,18 @@ def is_partial(text: str | None) -> bool:
 def moment(text: str | None) -> Moment | None:
     """Read a dateTime; None if it is missing or partial.
 
-    A time without a zone, which FHIR forbids, gives the day but no instant.
+    A time without a zone, which FHIR forbids, gives the day but no instant. A leap second, which FHIR allows and Python
+    does not, counts as the second before it.
 
     Raises:
         NotADateTimeError: the text is none.
     """
     if text is None or is_partial(text):
         return None
+    if not _WRITTEN.fullmatch(text):
+        raise NotADateTimeError("not a FHIR dateTime")
     try:
-        if len(text) == _DAY_LENGTH:
-            return Moment(day=date.fromisoformat(text), instant=None, text=text)
-        written = datetime.fromisoformat(text)
+        written = datetime.fromisoformat(_LEAP_SECOND.sub("59", text))
     except ValueError as error:
         raise NotADateTimeError("not a FHIR dateTime") from error
     return Moment(day=written.date(), instant=written if written.tzinfo else None, text=text)

@@ -79,7 +79,7 @@ class Newest:
 
     def _keep(self, key: Key, version: Version, position: int) -> None:
         self._positions[key] = position
-        if version != (None, None):
+        if version != (None, None):  # else the last that is known stays: what is older than it must not come back
             self._versions[key] = version
 
 

@@ -54,7 +54,7 @@ class Reader:
 
     def patient(self, body: bytes) -> tuple[Patient, frozenset[str]]:
         """Return the Patient and the ids of those that replace it."""
-        ((patient_id, gender, birth_date, replaced_by, is_synthetic),) = self._rows(body, "patient")
+        patient_id, gender, birth_date, replaced_by, is_synthetic = self._described(body, "patient")[0]
         patient = Patient(
             patient_id=patient_id, sex=gender or "", birth_date=birth_date or "", is_synthetic=bool(is_synthetic)
         )
@@ -62,7 +62,7 @@ class Reader:
 
     def condition(self, body: bytes) -> Condition | None:
         """Return the Condition if it is multiple sclerosis, else None."""
-        rows = self._rows(body, "condition")
+        rows = self._described(body, "condition")
         condition_id, subject, has_subject, status, onset, onset_start, recorded, _, _ = rows[0]
         patient_id = self._patient_of(subject, has_subject=has_subject)
         codes = [(row[-2], row[-1]) for row in rows]
@@ -78,7 +78,7 @@ class Reader:
 
     def procedure(self, body: bytes) -> Procedure | None:
         """Return the Procedure if it is treatment or imaging, else None."""
-        rows = self._rows(body, "procedure")
+        rows = self._described(body, "procedure")
         procedure_id, subject, has_subject, status, performed, performed_start, _, _ = rows[0]
         patient_id = self._patient_of(subject, has_subject=has_subject)
         written = performed if performed is not None else performed_start
@@ -97,7 +97,7 @@ class Reader:
 
     def adverse_event(self, body: bytes) -> AdverseEvent | None:
         """Return the AdverseEvent if it is actual, else None."""
-        rows = self._rows(body, "adverse_event")
+        rows = self._described(body, "adverse_event")
         event_id, subject, has_subject, actuality, *dates, systems, codes, severity, outcome, suspects, _, _ = rows[0]
         patient_id = self._patient_of(subject, has_subject=has_subject)
         when = _full_date(dates, path="date")
@@ -118,7 +118,7 @@ class Reader:
 
     def response(self, body: bytes) -> tuple[Response, RejectedError | None]:
         """Return the QuestionnaireResponse, usable or not, and the rejection if it is one."""
-        row = self._rows(body, "response")[0]
+        row = self._described(body, "response")[0]
         (
             response_id,
             subject,
@@ -158,7 +158,7 @@ class Reader:
     def rejected_response(self, response_id: str, body: bytes) -> Response:
         """Return a rejected QuestionnaireResponse with what can still be read of it, so that staff can find it."""
         try:
-            _, subject, _, status, _, authored, *_ = self._rows(body, "response")[0]
+            _, subject, _, status, _, authored, *_ = self._described(body, "response")[0]
         except RejectedError:
             return Response(response_id=response_id, reason="rejected")
         return Response(
@@ -185,6 +185,13 @@ class Reader:
             return self._views[view].read(body)
         except ViewError as error:
             raise RejectedError(error.path, error.problem) from error
+
+    def _described(self, body: bytes, view: str) -> list[Row]:
+        """Return the rows of a view that has at least one a resource, unless a site's `where` leaves the resource out."""
+        rows = self._rows(body, view)
+        if not rows:
+            raise RejectedError("", f"left out by the view {view}")
+        return rows
 
     def _answers(self, body: bytes) -> msis29.Answers:
         return answers(self._rows(body, "response_answer"), self._maps["answer"])
@@ -237,7 +244,8 @@ class Reader:
     def _seriousness(self, systems: list[str], codes: list[str]) -> str:
         """The code, lower case; `serious` only in the value set's system."""
         lowered = [code.lower() for code in codes]
-        if any(self._sets["serious-adverse-event"].has(system, code) for system in systems for code in lowered):
+        pairs = zip(systems, lowered, strict=False)
+        if any(self._sets["serious-adverse-event"].has(system, code) for system, code in pairs):
             return "serious"
         return next((code for code in lowered if code != "serious"), "")
 
