@@ -94,7 +94,8 @@ def call(node: fhirpath.Call, focus: list[Any], index: int) -> list[Any]:
         return [not each for each in [single(items)] if each is not None]
     if node.name == "join":
         return [single(evaluate(node.arguments[0], focus, index)).join(items)]
-    return {"exists": [bool(items)], "empty": [not items], "count": [len(items)], "first": items[:1]}[node.name]
+    found: dict[str, list[Any]] = {"exists": [bool(items)], "empty": [not items], "count": [len(items)]}
+    return items[:1] if node.name == "first" else found[node.name]
 
 
 # --- the view
@@ -162,31 +163,22 @@ def columns(select: Json) -> list[tuple[str, Json]]:
 # --- what is generated: responses, and views over them
 
 words = st.sampled_from(["a", "b", "c"])
-answers = st.deferred(
-    lambda: st.fixed_dictionaries(
-        {},
-        optional={
-            "valueInteger": st.integers(0, 3),
-            "valueString": words,
-            "valueBoolean": st.booleans(),
-            "item": st.lists(items, max_size=2),
-        },
+
+
+def items(depth: int) -> st.SearchStrategy[list[Json]]:
+    """Items with answers and, down to a depth, items under both."""
+    below: dict[str, Any] = {"item": items(depth - 1)} if depth else {}
+    answer = st.fixed_dictionaries(
+        {}, optional={"valueInteger": st.integers(0, 3), "valueString": words, "valueBoolean": st.booleans(), **below}
     )
-)
-items: st.SearchStrategy[Json] = st.deferred(
-    lambda: st.fixed_dictionaries(
-        {},
-        optional={
-            "linkId": words,
-            "text": words,
-            "answer": st.lists(answers, max_size=2),
-            "item": st.lists(items, max_size=2),
-        },
+    item = st.fixed_dictionaries(
+        {"linkId": words}, optional={"text": words, "answer": st.lists(answer, max_size=2), **below}
     )
-)
+    return st.lists(item, max_size=2)
+
+
 responses = st.fixed_dictionaries(
-    {"resourceType": st.just("QuestionnaireResponse")},
-    optional={"id": words, "status": words, "item": st.lists(items, max_size=3)},
+    {"resourceType": st.just("QuestionnaireResponse"), "item": items(3)}, optional={"id": words, "status": words}
 )
 
 ITEM_TEXTS = [
@@ -262,7 +254,8 @@ def column(draw: st.DrawFn, names: Iterator[int], of_item: bool) -> Json:
 @st.composite
 def same_columns(draw: st.DrawFn, branch: Json, of_item: bool) -> Json:
     """A branch over something else with the same columns."""
-    other = draw(st.sampled_from([{}, {"forEach": "item"}, {"repeat": ["item"]}]))
+    others: list[Json] = [{}, {"forEach": "item"}, {"repeat": ["item"]}]
+    other = draw(st.sampled_from(others))
     is_needed = of_item or not any(key in branch for key in ("forEach", "forEachOrNull", "repeat"))
     return {**(other if is_needed else {"forEach": "item"}), "column": branch["column"]}
 
@@ -272,12 +265,12 @@ def views(draw: st.DrawFn) -> Json:
     names = itertools.count()
     found: Json = {"resource": "QuestionnaireResponse"}
     found["select"] = [draw(selects(names, False, 1)) for _ in range(draw(st.integers(1, 2)))]
-    found["where"] = [{"path": draw(conditions(False))} for _ in range(draw(st.integers(0, 1)))]
+    found["where"] = [{"path": path} for path in draw(st.lists(conditions(False), max_size=1))]
     return found
 
 
 @settings(max_examples=60, deadline=None)
-@given(views(), st.lists(responses, min_size=1, max_size=3))
+@given(views(), st.lists(responses, min_size=2, max_size=4))
 def test_a_compiled_view_gives_what_the_interpreter_gives(view: Json, resources: list[Json]) -> None:
     """Only the interpreter looks for several values in what can give no row; else even the errors are the same."""
     compiled = compile_view(view)
