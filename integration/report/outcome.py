@@ -120,8 +120,8 @@ def tests_table(results: Results) -> Table:
         columns=columns("Scale, visit", *heads),
         bodies=tuple(bodies) or (Body(rows=()),),
         note="Wilcoxon signed-rank on differences of raw sums, or of points of 0 to 100 where both versions are "
-        "in use; zeros dropped; normal approximation with tie and continuity correction. Pratt: zeros ranked, as "
-        "sensitivity.",
+        "in use; zeros dropped; normal approximation with tie and continuity correction. W: sum of the ranks of rises. "
+        "Pratt: zeros ranked, as sensitivity.",
         empty="No patient has a score both before and after.",
     )
 
