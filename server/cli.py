@@ -79,6 +79,7 @@ def run(
     with terminal.progress() as progress:
         job, results = jobs.study_of_files(data, mapping, out, settings=configured, progress=progress)
     summary.show_run(terminal, job, results, out)
+    terminal.finish()
     return SOME_REJECTED if results.intake.rejections else DONE
 
 
@@ -87,6 +88,7 @@ def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str,
     with terminal.progress() as progress:
         done = jobs.study_of_site(site, mapping, out, settings=configured, progress=progress)
     summary.show_run(terminal, done.job, done.results, out, planned=done.planned, pulled=done.pulled)
+    terminal.finish()
     return SOME_REJECTED if done.results.intake.rejections else DONE
 
 
@@ -135,11 +137,12 @@ def check(mapping_name: str, output: Format) -> int:
     """Say every fault of a mapping, each with file and path."""
     terminal = Terminal(output)
     found = [*mapping_module.faults(mapping_name)]
-    terminal.document({"mapping": mapping_name, "faults": [str(fault) for fault in found]})
+    terminal.document("check", {"mapping": mapping_name, "faults": [str(fault) for fault in found]})
     for fault in found:
         terminal.say(str(fault))
     if not found:
         terminal.say(f"{mapping_name}: no fault")
+    terminal.finish()
     return WRONG if found else DONE
 
 
@@ -153,6 +156,7 @@ def deliver(site_name: str, settings_file: Path | None, output: Format) -> int:
     configured = settings.load(settings_file, os.environ)
     report = jobs.deliver(configured.site(site_name), settings=configured)
     summary.show_delivery(terminal, site_name, report)
+    terminal.finish()
     return FAILED if report.stopped or report.remaining else DONE
 
 
@@ -166,6 +170,7 @@ def reconcile(site_name: str, settings_file: Path | None, output: Format) -> int
     configured = settings.load(settings_file, os.environ)
     report = jobs.reconcile(configured.site(site_name), settings=configured)
     summary.show_books(terminal, report)
+    terminal.finish()
     return DONE if report.books.is_proven else FAILED
 
 
@@ -199,7 +204,10 @@ def demo(folder: Path, sekmet: Path | None, output: Format) -> int:
     """Go the whole way once, on synthetic data against a local FHIR server."""
     from server import demo as round_trip  # noqa: PLC0415  # nothing else needs it
 
-    return round_trip.run(folder, sekmet, Terminal(output))
+    terminal = Terminal(output)
+    status = round_trip.run(folder, sekmet, terminal)
+    terminal.finish()
+    return status
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def show_run(
     planned: PlanCounts | None = None,
 ) -> None:
     """Show what a run came to: the flow, the abstract's figures beside this data's, the rejected, the report."""
-    terminal.document(_run_document(results, out, planned))
+    terminal.document("run", _run_document(results, out, planned))
     if pulled:
         terminal.say(f"Pulled: {pulled.new} new, {pulled.changed} changed, {pulled.unchanged} unchanged resources.\n")
     show_flow(terminal, results)
@@ -69,7 +69,7 @@ def show_rejections(terminal: Terminal, results: pipeline.Results) -> None:
 def show_delivery(terminal: Terminal, site: str, report: DeliveryReport) -> None:
     """Show what a delivery did."""
     document = {"resolved": dict(report.resolved), "sent": dict(report.sent), "remaining": report.remaining}
-    terminal.document({"site": site, **document, "stopped": report.stopped})
+    terminal.document("delivery", {"site": site, **document, "stopped": report.stopped})
     if report.resolved:
         terminal.say(f"Read first, for it was on its way: {_counted(dict(report.resolved))}.")
     if report.sent:
@@ -86,6 +86,7 @@ def show_books(terminal: Terminal, proof: Reconciliation) -> None:
     """Show the books, and what the chart holds otherwise than it should."""
     books = proof.books
     terminal.document(
+        "books",
         {
             "site": books.site,
             "outcomes": books.outcomes,
@@ -96,7 +97,7 @@ def show_books(terminal: Terminal, proof: Reconciliation) -> None:
             "balanced": books.is_balanced,
             "proven": books.is_proven,
             "findings": [asdict(one) for one in proof.findings],
-        }
+        },
     )
     terminal.say("The books (unit: one Observation)")
     for sentence in books.sentences():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
@@ -35,6 +34,7 @@ class Terminal:
 
     def __init__(self, output: Format = "table") -> None:
         self.is_json = output == "json"
+        self._documents: dict[str, Mapping[str, Any]] = {}
         width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
         self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
         self._err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
@@ -44,7 +44,7 @@ class Terminal:
         if self.is_json:
             return
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for number, name in enumerate(header):
+        for name in header:
             table.add_column(name, justify="left", overflow="fold")
         for row in rows:
             table.add_row(*("" if cell is None else str(cell) for cell in row))
@@ -60,10 +60,15 @@ class Terminal:
         """Show a line on standard error, whatever the output is."""
         self._err.print(text, markup=False)
 
-    def document(self, document: Mapping[str, Any]) -> None:
-        """Print the one JSON document; nothing when the output is for a person."""
-        if self.is_json:
-            sys.stdout.write(f"{json.dumps(document, indent=2, default=str)}{os.linesep}")
+    def document(self, kind: str, document: Mapping[str, Any]) -> None:
+        """Keep a document for `finish`; a command that does several things keeps several."""
+        self._documents[kind] = document
+
+    def finish(self) -> None:
+        """Print one JSON document, by kind where several were kept; nothing when the output is for a person."""
+        if self.is_json and self._documents:
+            only = next(iter(self._documents.values())) if len(self._documents) == 1 else self._documents
+            sys.stdout.write(f"{json.dumps(only, indent=2, default=str)}\n")
 
     def progress(self, total_bytes: int | None = None) -> RunProgress:
         """Return a progress bar for a run; it shows nothing where standard error is no terminal."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -67,24 +67,27 @@ class Stage:
     terminal: Terminal
 
 
-def run(folder: Path, program: Path | None, terminal: Terminal) -> int:
+def run(folder: Path, program: Path | None, terminal: Terminal, *, export: Path | None = None) -> int:
     """Run the demo in a folder; run again, it finds everything done and sends nothing.
+
+    Args:
+        folder: where it keeps the server's data, our state and the results.
+        program: the FHIR server's executable; looked for if it is None.
+        terminal: what is shown.
+        export: what the EHR holds; the synthetic export if it is None.
 
     Returns:
         Exit status: 0 if the chart was seen to hold every outcome, 1 if not.
     """
-    executable, export, watch = fhir_server.executable(program), fixture(), Stopwatch(terminal=terminal)
-    server = fhir_server.running(executable, folder / "fhir-server")
-    with watch.step("start the FHIR server"):
-        base_url = server.__enter__()
-    try:
+    executable, export, watch = fhir_server.executable(program), export or fixture(), Stopwatch(terminal=terminal)
+    with ExitStack() as stack:
+        with watch.step("start the FHIR server"):
+            base_url = stack.enter_context(fhir_server.running(executable, folder / "fhir-server"))
         stage = _stage(folder, base_url, watch, terminal)
         _load(stage, export)
         results = _study(stage)
         is_proven = _deliver_and_prove(stage)
         _post(stage, results)
-    finally:
-        server.__exit__(None, None, None)
     _show_end(stage)
     return 0 if is_proven else 1
 
@@ -185,4 +188,4 @@ def _show_end(stage: Stage) -> None:
     report = (stage.folder / "results" / "report.html").absolute()
     stage.terminal.say(f"The report: {report}")
     stage.terminal.say("Run the demo again: nothing is loaded again, and nothing is sent twice.")
-    stage.terminal.document({"seconds": seconds, "report": str(report)})
+    stage.terminal.document("demo", {"seconds": seconds, "report": str(report)})

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from integration.errors import ServerRefusedError
 from integration.intake import newest
 from integration.intake.rejection import RejectedError
 from integration.sources.client import FhirClient
@@ -85,9 +86,19 @@ def _batches(resources: Iterable[tuple[str, bytes]], size: int) -> Iterator[list
 
 
 def _send(client: FhirClient, batch: list[tuple[str, bytes]]) -> int:
-    """Send a batch, in which each entry stands for itself; returns how many entries were taken."""
+    """Send resources together; returns how many were taken.
+
+    A transaction is many times faster; where the server refuses it for one bad resource, each entry stands for itself.
+    """
+    try:
+        answer = client.transaction(_bundle("transaction", batch))
+    except ServerRefusedError:
+        answer = client.transaction(_bundle("batch", batch))
+    return sum(str(entry.get("response", {}).get("status", ""))[:1] == "2" for entry in answer.json().get("entry", ()))
+
+
+def _bundle(kind: str, batch: list[tuple[str, bytes]]) -> bytes:
     entries: list[dict[str, Any]] = [
         {"resource": msgspec.Raw(body), "request": {"method": "PUT", "url": reference}} for reference, body in batch
     ]
-    answer = client.transaction(msgspec.json.encode({"resourceType": "Bundle", "type": "batch", "entry": entries}))
-    return sum(str(entry.get("response", {}).get("status", ""))[:1] == "2" for entry in answer.json().get("entry", ()))
+    return msgspec.json.encode({"resourceType": "Bundle", "type": kind, "entry": entries})
