@@ -26,10 +26,14 @@ _FITTING: Mapping[str, Sequence[str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ColumnType:
-    """What a column holds: a FHIR primitive type, empty where nothing is known, and whether it is a list."""
+    """What a column holds: a FHIR primitive type (empty where nothing is known), a list of it or one.
+
+    `may_overflow` is true for numbers that no FHIR type bounds: decimals, and what is computed.
+    """
 
     type: str
     is_collection: bool
+    may_overflow: bool = False
 
     @property
     def kind(self) -> str:
@@ -107,12 +111,18 @@ class Columns:
         if not node.kind and not isinstance(node, tree.Nothing):
             has = "several types; name one with ofType()" if node.type == tree.CHOICE else f"the type {node.type}"
             raise self._error(f"{column.path}.path", f"a column holds primitive values, but {node.path} has {has}")
-        found = ColumnType(type=self._declared(column, node) or node.type, is_collection=column.is_collection)
+        found = ColumnType(
+            type=self._declared(column, node) or node.type,
+            is_collection=column.is_collection,
+            may_overflow=node.kind == NUMBER or (node.kind == INTEGER and not isinstance(node, tree.Field)),
+        )
         known = self.types.setdefault(column.name, found)
         if not known.type:
             self.types[column.name] = found
         elif found.type and (known.kind, known.is_collection) != (found.kind, found.is_collection):
             raise self._error(column.path, f"{column.name} is {found.type} here and {known.type} in another branch")
+        elif found.may_overflow:
+            self.types[column.name] = dataclasses.replace(known, may_overflow=True)
 
     def _declared(self, column: Column, node: tree.Tree) -> str:
         if column.type and column.type not in PRIMITIVES:

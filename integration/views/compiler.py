@@ -25,13 +25,18 @@ _LOOPS_IN_ONE_FUNCTION = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """A compiled view before it is bound: source, its constants, and the shapes to decode."""
+    """A compiled view before it is bound: source, its constants, and the shapes to decode.
+
+    `source` defines `rows(resource, add)`, which adds tuples; `source_of_columns` the same as `columns(resource,
+    add_0, add_1, …)`, which adds each value to its column.
+    """
 
     name: str
     resource: str
     columns: Mapping[str, ColumnType]
     warnings: tuple[str, ...]
     source: str
+    source_of_columns: str
     constants: Mapping[str, object]
     schema: Schema
     root: Shape
@@ -69,6 +74,7 @@ class _Compiler:
         self._writer = Writer()
         self._emitter = Emitter(self._writer)
         self._columns = Columns(view, self._resolver, self._emitter)
+        self._column_adds: dict[str, str] = {}
         self._repeats = Repeats(view.name, self._steps, self._resolver, self._emitter)
 
     def program(self) -> Program:
@@ -81,6 +87,7 @@ class _Compiler:
             columns={name: self._columns.types[name] for name in names},
             warnings=tuple(self._steps.warnings),
             source=self._source(),
+            source_of_columns=self._source_of_columns(len(names)),
             constants=self._writer.constants,
             schema=self._schema,
             root=root,
@@ -104,6 +111,13 @@ class _Compiler:
         rows = ["def rows(resource, add):", *self._writer.lines()]
         return "\n".join([*constants, *self._repeats.functions, *rows, ""])
 
+    def _source_of_columns(self, width: int) -> str:
+        adds = [f"add_{at}" for at in range(width)]
+        lines = [self._column_adds.get(line.strip(), line.strip()) for line in self._writer.lines()]
+        indents = [line[: len(line) - len(line.lstrip())] for line in self._writer.lines()]
+        head = f"def columns(resource, {', '.join(adds)}):"
+        return "\n".join([head, *map("".join, zip(indents, lines, strict=True)), ""])
+
     def _resolved(self, expression: Expression, place: Place) -> tree.Tree:
         return self._resolver.resolve(expression.node, place.scope(expression))
 
@@ -115,7 +129,10 @@ class _Compiler:
             self._writer.line("return")
 
     def _row(self, columns: Iterable[str]) -> None:
-        self._writer.line(f"add({self._tuple(columns)})")
+        line = f"add({self._tuple(columns)})"
+        codes = [self._columns.codes[name] for name in columns]
+        self._column_adds[line] = "; ".join(f"add_{at}({code})" for at, code in enumerate(codes))
+        self._writer.line(line)
 
     def _tuple(self, columns: Iterable[str]) -> str:
         return f"({', '.join(self._columns.codes[name] for name in columns)},)"

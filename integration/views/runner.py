@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
 from integration.errors import ViewError
-from integration.views import dates, values
-from integration.views.columns import ColumnType
+from integration.views import arrow, dates, values
 from integration.views.compiler import Program, compile_program
-from integration.views.schema import BOOLEAN, INTEGER, NUMBER
 from integration.views.shapes import ANY_RESOURCE, decoder
 from integration.views.steps import Inner
 
@@ -27,12 +23,6 @@ OnError = Callable[[ViewError], object]
 BATCH_ROWS = 10_000
 """Rows after which an Arrow batch is full; the rows of one resource stay together."""
 
-_DECIMAL_DIGITS, _DECIMAL_PLACES = 38, 18
-_ARROW = {
-    BOOLEAN: pa.bool_(),
-    INTEGER: pa.int64(),
-    NUMBER: pa.decimal128(_DECIMAL_DIGITS, _DECIMAL_PLACES),
-}
 _ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -74,7 +64,7 @@ class CompiledView:
         self.name, self.resource, self.source = program.name, program.resource, program.source
         self.columns, self.warnings = list(program.columns), list(program.warnings)
         self._decode = decoder(program.root, program.schema).decode
-        self._rows = _function(program)
+        self._rows, self._columns = _functions(program)
 
     def __reduce__(self) -> tuple[object, ...]:
         return compile_view, (self._definition, self._fhir_version)
@@ -85,17 +75,19 @@ class CompiledView:
         Raises:
             ViewError: the resource breaks the view.
         """
-        text = resource if isinstance(resource, bytes) else self._encoded(resource)
         found: list[Row] = []
+        self._run(resource, self._rows, found.append)
+        return found
+
+    def _run(self, resource: Resource, function: Callable[..., None], *adds: Callable[..., None]) -> None:
+        text = resource if isinstance(resource, bytes) else self._encoded(resource)
         try:
             if not text.isascii():
                 text.decode()
-            self._rows(self._decode(text), found.append)
+            function(self._decode(text), *adds)
         except _BROKEN as error:
-            if _is_of_another_type(text, self.resource):
-                return []
-            raise self._error(text, error) from error
-        return found
+            if not _is_of_another_type(text, self.resource):
+                raise self._error(text, error) from error
 
     def _encoded(self, resource: Resource) -> bytes:
         try:
@@ -110,66 +102,51 @@ class CompiledView:
             resources: dicts or bytes, one resource each; blank lines and other resource types are skipped.
             on_error: called with the ViewError of each resource that breaks the view; without it, the error is raised.
         """
-        for found in self._read_all(resources, on_error):
-            for row in found:
-                yield dict(zip(self.columns, row, strict=True))
+        for resource in _not_blank(resources):
+            try:
+                found = self.read(resource)
+            except ViewError as error:
+                if on_error is None:
+                    raise
+                on_error(error)
+            else:
+                yield from (dict(zip(self.columns, row, strict=True)) for row in found)
 
     def batches(self, resources: Iterable[Resource], on_error: OnError | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the same rows as Arrow batches of at least `BATCH_ROWS` rows (the last may be smaller).
 
         Text and dates are strings, integers int64, decimals decimal128(38, 18), collections lists of these.
         """
-        schema = self.schema
-        waiting: list[Row] = []
-        for found in self._read_all(resources, on_error, check=self._check_numbers()):
-            waiting += found
-            if len(waiting) >= BATCH_ROWS:
-                yield _batch(waiting, schema)
-                waiting = []
-        if waiting:
-            yield _batch(waiting, schema)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Return the Arrow schema of `batches`."""
-        return pa.schema([pa.field(name, _arrow_type(each)) for name, each in self._program.columns.items()])
-
-    def _read_all(
-        self,
-        resources: Iterable[Resource],
-        on_error: OnError | None,
-        check: Callable[[list[Row]], None] | None = None,
-    ) -> Iterator[list[Row]]:
-        for resource in resources:
-            if isinstance(resource, bytes) and (not resource or resource.isspace()):
-                continue
+        builder = arrow.Builder(self._program.columns)
+        for resource in _not_blank(resources):
             try:
-                found = self.read(resource)
-                if check:
-                    self._checked(check, found, resource)
+                self._build(resource, builder)
             except ViewError as error:
                 if on_error is None:
                     raise
                 on_error(error)
-            else:
-                yield found
+            if len(builder) >= BATCH_ROWS:
+                yield builder.take()
+        if len(builder):
+            yield builder.take()
 
-    def _checked(self, check: Callable[[list[Row]], None], rows: list[Row], resource: Resource) -> None:
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the Arrow schema of `batches`."""
+        return arrow.schema(self._program.columns)
+
+    def _build(self, resource: Resource, builder: arrow.Builder) -> None:
+        """Add the rows of one resource, all or none."""
+        before = len(builder)
         try:
-            check(rows)
+            self._run(resource, self._columns, *builder.adds)
+            builder.check(before)
+        except ViewError:
+            builder.cut(before)
+            raise
         except values.BrokenValueError as error:
+            builder.cut(before)
             raise self._error(resource if isinstance(resource, bytes) else self._encoded(resource), error) from error
-
-    def _check_numbers(self) -> Callable[[list[Row]], None] | None:
-        numbers = [at for at, each in enumerate(self._program.columns.values()) if each.kind in (NUMBER, INTEGER)]
-
-        def check(rows: list[Row]) -> None:
-            for at, row in itertools.product(numbers, rows):
-                value = row[at]
-                if not all(map(_fits, value if isinstance(value, list) else [value])):
-                    raise values.BrokenValueError(self.columns[at], "the number does not fit an Arrow column")
-
-        return check if numbers else None
 
     def _error(self, text: bytes, error: Exception) -> ViewError:
         path, problem = _explained(error)
@@ -196,16 +173,16 @@ def _compiled(definition: Any, fhir_version: str) -> Program:
         raise ViewError(view="unnamed", path="", problem=_TOO_DEEP) from error
 
 
-def _function(program: Program) -> Callable[[Any, Callable[[Row], None]], None]:
+def _functions(program: Program) -> tuple[Callable[..., None], Callable[..., None]]:
     namespace: dict[str, Any] = {**_RUNTIME, **program.constants}
     for index, inner in enumerate(program.inner):
         namespace[f"decode_inner_{index}"] = _inner_decoder(program, inner)
     try:
-        exec(compile(program.source, "<view>", "exec"), namespace)  # noqa: S102  # our own text: see source.py
+        for source in (program.source, program.source_of_columns):
+            exec(compile(source, "<view>", "exec"), namespace)  # noqa: S102  # our own text: see source.py
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ViewError(view=program.name, path="select", problem=_TOO_DEEP) from error
-    rows: Callable[[Any, Callable[[Row], None]], None] = namespace["rows"]
-    return rows
+    return namespace["rows"], namespace["columns"]
 
 
 _TOO_DEEP = "the view is nested too deeply to be compiled"
@@ -224,6 +201,10 @@ def _inner_decoder(program: Program, inner: Inner) -> Callable[[msgspec.Raw | No
             raise values.BrokenValueError(f"{inner.path}.{path}", problem) from error
 
     return decode_inner
+
+
+def _not_blank(resources: Iterable[Resource]) -> Iterator[Resource]:
+    return (each for each in resources if not isinstance(each, bytes) or (each and not each.isspace()))
 
 
 def _is_of_another_type(text: bytes, wanted: str) -> bool:
@@ -268,23 +249,3 @@ def _reference(text: bytes) -> str:
         return ""
     is_known = isinstance(header.resource_type, str) and isinstance(header.id, str)
     return f"{header.resource_type}/{header.id}" if is_known else ""
-
-
-def _arrow_type(column: ColumnType) -> pa.DataType:
-    value = _ARROW.get(column.kind, pa.string())
-    return pa.list_(value) if column.is_collection else value
-
-
-def _batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True)
-    return pa.record_batch(
-        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema
-    )
-
-
-def _fits(value: object) -> bool:
-    if isinstance(value, Decimal):
-        exponent = value.as_tuple().exponent
-        is_fine = isinstance(exponent, int) and exponent >= -_DECIMAL_PLACES
-        return is_fine and value.adjusted() < _DECIMAL_DIGITS - _DECIMAL_PLACES
-    return not isinstance(value, int) or -(2**63) <= value < 2**63

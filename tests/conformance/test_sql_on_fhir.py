@@ -46,6 +46,7 @@ def test_the_official_suite_passes(resources: list[Any], case: dict[str, Any], f
 
     if "expectColumns" in case:
         assert list(view.columns) == case["expectColumns"]
+    assert [row for batch in view.batches(given) for row in batch.to_pylist()] == rows
     assert sorted(map(_comparable, rows)) == sorted(map(_comparable, case["expect"]))
 
 
