@@ -105,7 +105,13 @@ def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str,
 )
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="File for the rows; else standard output.")
 @click.option("--source", is_flag=True, help="Print the Python that was generated for the view, and do nothing else.")
-@click.option("--fhir-version", default="4.0.1", show_default=True, type=click.Choice(["4.0.1", "4.3.0", "5.0.0"]))
+@click.option(
+    "--fhir-version",
+    default="4.0.1",
+    show_default=True,
+    type=click.Choice(["4.0.1", "4.3.0", "5.0.0"]),
+    help="Of the data: which elements there are.",
+)
 def view(
     file: Path, data: tuple[Path, ...], form: view_rows.Form, to: Path | None, source: bool, fhir_version: str
 ) -> int:

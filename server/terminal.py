@@ -30,11 +30,14 @@ class Terminal:
 
     Args:
         output: `table` for a person, `json` for a program; JSON is one document, printed by `finish`.
+
+    Attributes:
+        documents: what was kept so far, by kind.
     """
 
     def __init__(self, output: Format = "table") -> None:
         self.is_json = output == "json"
-        self._documents: dict[str, Mapping[str, Any]] = {}
+        self.documents: dict[str, Mapping[str, Any]] = {}
         width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
         self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
         self._err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
@@ -62,12 +65,12 @@ class Terminal:
 
     def document(self, kind: str, document: Mapping[str, Any]) -> None:
         """Keep a document for `finish`; a command that does several things keeps several."""
-        self._documents[kind] = document
+        self.documents[kind] = document
 
     def finish(self) -> None:
         """Print one JSON document, by kind where several were kept; nothing when the output is for a person."""
-        if self.is_json and self._documents:
-            only = next(iter(self._documents.values())) if len(self._documents) == 1 else self._documents
+        if self.is_json and self.documents:
+            only = next(iter(self.documents.values())) if len(self.documents) == 1 else self.documents
             sys.stdout.write(f"{json.dumps(only, indent=2, default=str)}\n")
 
     def progress(self, total_bytes: int | None = None) -> RunProgress:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -124,10 +124,12 @@ def _load(stage: Stage, export: Path) -> None:
     mark = stage.folder / "fhir-server" / _LOADED_MARK
     if mark.exists():
         stage.terminal.say("The server holds the synthetic export from an earlier demo: nothing is loaded.\n")
+        stage.terminal.document("loaded", {})
         return
     with stage.watch.step("load the synthetic export, as an EHR would hold it"), connect(stage.site) as client:
         loaded = chart.load(client, export)
     mark.touch()
+    stage.terminal.document("loaded", asdict(loaded))
     stage.terminal.say(
         f"Loaded {loaded.stored} synthetic resources; left out {loaded.older} older versions, "
         f"{loaded.refused} that the server refused and {loaded.unreadable} broken lines.\n"
@@ -158,6 +160,7 @@ def _post(stage: Stage, results: pipeline.Results) -> None:
     authored = date.fromisoformat(first["procedure_date"]) + _POSTED_AFTER
     with stage.watch.step("post one new response to the service, wait for the chart"), _service(stage) as url:
         shown = post.post_and_wait(stage.site, stage.mapping, url, str(first["patient_id"]), authored)
+    stage.terminal.document("posted", {"status": shown.status, "seconds": shown.seconds, "observations": shown.rows})
     stage.terminal.say(
         f"Posted QuestionnaireResponse/{shown.response_id}: HTTP {shown.status}; "
         f"in the chart {shown.seconds:.1f} s after the POST."

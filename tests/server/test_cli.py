@@ -1,0 +1,211 @@
+"""The commands: what they print, and the exit statuses of the contract."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from server import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPORT = ROOT / "fixtures" / "export"
+PATIENTS = EXPORT / "Patient.ndjson"
+PATIENT_VIEW = ROOT / "mappings" / "msis29_venoplasty" / "views" / "patient.json"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """Run the command line in an empty folder; gives exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_it(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["outcome-bridge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfdbinary.readouterr()
+        return int(ended.value.code or 0), out.decode(), err.decode()
+
+    return run_it
+
+
+def _sentences(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("Error:")]
+
+
+def test_a_run_with_rejected_input_ends_with_3(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("run", "--data", EXPORT, "--out", "results", "--format", "json")
+
+    document = json.loads(out)
+    assert status == 3
+    assert document["cohort"] == 259
+    assert document["rejected"] > 0
+    assert (tmp_path / "results" / "run.json").is_file()
+
+
+def test_a_run_without_rejected_input_ends_with_0(run: Run) -> None:
+    status, out, _ = run("run", "--data", PATIENTS, "--out", "results")
+
+    assert status == 0
+    assert "venoplasty" in out
+    assert "results/report.html" in out
+
+
+def test_a_run_shows_the_published_figures_beside_its_own(run: Run) -> None:
+    _, out, _ = run("run", "--data", EXPORT, "--out", "results")
+
+    assert "67.9 %" in out
+    assert "159/234" in out
+    assert "synthetic" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--data", "nowhere", "--out", "results"),
+        ("run", "--data", ".", "--out", "results"),
+        ("run", "--data", PATIENTS, "--out", "results", "--mapping", "nosuch"),
+        ("run", "--data", PATIENTS, "--out", "results", "--settings", "nosuch.toml"),
+        ("run", "--site", "nosuch", "--out", "results"),
+        ("deliver", "--site", "nosuch"),
+        ("reconcile", "--site", "nosuch"),
+        ("check", "--mapping", "nosuch"),
+        ("serve", "--site", "nosuch"),
+        ("demo", "--sekmet", "nosuch"),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_one_sentence(run: Run, tmp_path: Path, arguments: tuple[object, ...]) -> None:
+    status, out, err = run(*arguments)
+
+    assert status == 2
+    assert out == ""
+    assert len(_sentences(err)) == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--out", "results"),
+        ("run", "--out", "results", "--data", PATIENTS, "--site", "north"),
+        ("serve",),
+        ("view", PATIENT_VIEW),
+        ("view", PATIENT_VIEW, "--data", PATIENTS, "--output", "parquet"),
+        ("nosuch",),
+    ],
+)
+def test_a_wrong_use_ends_with_2_and_says_what_to_give(run: Run, arguments: tuple[object, ...]) -> None:
+    status, _, err = run(*arguments)
+
+    assert status == 2
+    assert "Error:" in err
+
+
+def test_a_folder_that_no_run_wrote_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "thesis.txt").write_text("mine")
+
+    status, _, err = run("run", "--data", PATIENTS, "--out", "results")
+
+    assert status == 2
+    assert "no run wrote it" in err
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["thesis.txt"]
+
+
+def test_a_server_that_is_not_there_ends_with_1(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "north.toml").write_text(
+        'base_url = "http://127.0.0.1:9/fhir"\n[limits]\ntimeout_seconds = 1\n'
+    )
+
+    status, _, err = run("run", "--site", "north", "--out", "results")
+
+    assert status == 1
+    assert len(_sentences(err)) == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_shipped_mapping_has_no_fault(run: Run) -> None:
+    status, out, _ = run("check", "--format", "json")
+
+    assert status == 0
+    assert json.loads(out)["faults"] == []
+
+
+def test_a_view_is_written_as_csv(run: Run) -> None:
+    status, out, _ = run("view", PATIENT_VIEW, "--data", PATIENTS)
+
+    header, *rows = out.splitlines()
+    assert status == 0
+    assert header.split(",")[:3] == ["id", "gender", "birth_date"]
+    assert len(rows) == sum('"resourceType":"Patient"' in line for line in PATIENTS.read_text().splitlines())
+
+
+def test_a_view_is_written_as_ndjson(run: Run) -> None:
+    _, out, _ = run("view", PATIENT_VIEW, "--data", PATIENTS, "--output", "ndjson")
+
+    row = json.loads(out.splitlines()[0])
+    assert row["is_synthetic"] is True
+
+
+def test_a_view_is_written_as_parquet(run: Run, tmp_path: Path) -> None:
+    import pandas as pd  # noqa: PLC0415  # only here
+
+    status, _, _ = run("view", PATIENT_VIEW, "--data", PATIENTS, "--output", "parquet", "--to", "patients.parquet")
+
+    frame = pd.read_parquet(tmp_path / "patients.parquet")
+    assert status == 0
+    assert frame["is_synthetic"].all()
+
+
+def test_a_view_lists_what_it_rejected_and_ends_with_3(run: Run, tmp_path: Path) -> None:
+    good = '{"resourceType": "Patient", "id": "good"}'
+    bad = '{"resourceType": "Patient", "id": "bad", "birthDate": ["1970-01-01"]}'
+    (tmp_path / "patients.ndjson").write_text(f"{good}\n{bad}\n{{broken\n")
+
+    status, out, err = run("view", PATIENT_VIEW, "--data", "patients.ndjson", "--output", "ndjson")
+
+    assert status == 3
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["good"]
+    assert "patients.ndjson:2: Patient/bad: birthDate" in err
+    assert "patients.ndjson:3" in err
+    assert "1970" not in err
+
+
+def test_the_source_of_a_view_is_printed(run: Run) -> None:
+    status, out, _ = run("view", PATIENT_VIEW, "--source")
+
+    assert status == 0
+    compile(out, "view", "exec")
+
+
+def test_a_broken_view_is_named_with_its_path(run: Run, tmp_path: Path) -> None:
+    broken = {
+        "resourceType": "ViewDefinition",
+        "name": "v",
+        "resource": "Patient",
+        "select": [{"column": [{"name": "a", "path": "frob()"}]}],
+    }
+    (tmp_path / "view.json").write_text(json.dumps(broken))
+
+    status, _, err = run("view", "view.json", "--data", PATIENTS)
+
+    assert status == 2
+    assert "view.json: select[0].column[0].path" in err
+    assert "frob" in err
+
+
+def test_every_command_explains_itself() -> None:
+    for name, command in cli.cli.commands.items():
+        result: Result = CliRunner().invoke(cli.cli, [name, "--help"])
+
+        assert result.exit_code == 0
+        assert command.help
+        assert all(
+            getattr(option, "help", "no option") is not None
+            for option in command.params
+            if option.param_type_name == "option"
+        ), name
