@@ -190,13 +190,13 @@ class _Survey:
         for position, patient_id, raw, read_patient in self._newest_patients():
             places[patient_id] = position, raw
             if isinstance(read_patient, RejectedError):
-                self.rejections[position] = rejection.of(raw, f"Patient/{patient_id}", read_patient)
+                self.rejections[position] = rejection.of(raw, _named("Patient", patient_id), read_patient)
             else:
                 found[patient_id] = read_patient
         directory, rejected = patients.resolve(found)
         for patient_id, error in rejected.items():
             position, raw = places[patient_id]
-            self.rejections[position] = rejection.of(raw, f"Patient/{patient_id}", error)
+            self.rejections[position] = rejection.of(raw, _named("Patient", patient_id), error)
         return directory, len(found) - len(rejected)
 
     def _newest_patients(
@@ -284,8 +284,11 @@ class _Collection:
 
 
 def _reference(header: newest.Header | None) -> str:
+    return _named(header.resource_type, header.id) if header else ""
+
+
+def _named(kind: object, logical_id: object) -> str:
     """Return `Type/id` as far as it reads like one: what stands there was not checked and is printed."""
-    kind, logical_id = (header.resource_type, header.id) if header else (None, None)
     if not isinstance(kind, str) or not _NAME.fullmatch(kind):
         return ""
     return f"{kind}/{logical_id}" if isinstance(logical_id, str) and _ID.fullmatch(logical_id) else f"{kind}/"

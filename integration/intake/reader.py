@@ -187,7 +187,7 @@ class Reader:
             raise RejectedError(error.path, error.problem) from error
 
     def _described(self, body: bytes, view: str) -> list[Row]:
-        """Return the rows of a view that has at least one a resource, unless a site's `where` leaves the resource out."""
+        """Return the rows of a view that has one or more a resource, unless a site's `where` leaves it out."""
         rows = self._rows(body, view)
         if not rows:
             raise RejectedError("", f"left out by the view {view}")
