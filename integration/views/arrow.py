@@ -27,10 +27,11 @@ class Builder:
         self._schema = schema(columns)
         self._values: list[list[object]] = [[] for _ in columns]
         self._unbounded = [at for at, column in enumerate(columns.values()) if column.may_overflow]
+        self._first = self._values[0]
         self.adds: list[Callable[[object], None]] = [values.append for values in self._values]
 
     def __len__(self) -> int:
-        return len(self._values[0])
+        return len(self._first)
 
     def check(self, start: int) -> None:
         """Check the rows from a position on.
