@@ -42,7 +42,7 @@ REQUIRED_VIEWS: Final[MappingOf[str, tuple[str, tuple[str, ...]]]] = {
     "adverse_event": (
         "AdverseEvent",
         ("id", "patient", "has_subject", "actuality", "date", "detected", "recorded_date", "seriousness_system",
-         "seriousness", "severity", "outcome", "suspects", "code_system", "code"),
+         "seriousness", "severity", "outcome", "suspects", "code_system", "code", "display"),
     ),
     "response": (
         "QuestionnaireResponse",

@@ -215,6 +215,7 @@ def report_inputs(results: Results, job: Job) -> ReportInputs:
         choices=choices.of(mapping.study),
         published=published_entries(mapping.evidence, file="evidence.toml"),
         evidence=evidence_entries(mapping.evidence, file="evidence.toml"),
+        code_labels=_labels(frames["adverse_events"]),
         provenance=Provenance(
             software_version=results.origin.software_version,
             mapping_name=mapping.name,
@@ -223,6 +224,12 @@ def report_inputs(results: Results, job: Job) -> ReportInputs:
             balance=tuple(_balance_sentences(results)),
         ),
     )
+
+
+def _labels(events: pd.DataFrame) -> dict[str, str]:
+    """Return how the records word the codes of adverse events."""
+    worded = events.dropna(subset=["code", "display"])
+    return dict(zip(worded["code"], worded["display"], strict=True))
 
 
 def _balance_sentences(results: Results) -> Iterator[str]:

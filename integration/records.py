@@ -117,6 +117,7 @@ class AdverseEvent:
         event_id: logical id.
         patient_id: after merging.
         code: the event's first code; `code_system` is its system.
+        display: how the record words the code, empty if it does not.
         moment: date, else detected, else recorded; None if undated.
         seriousness: FHIR's code, lower case; not the regulatory sense of the word.
         severity: FHIR's code.
@@ -128,6 +129,7 @@ class AdverseEvent:
     patient_id: str
     code: str
     code_system: str
+    display: str
     moment: Moment | None
     seriousness: str
     severity: str

@@ -16,7 +16,7 @@ from integration.study import StudyFile
 PATIENT_COLUMNS: Final = ("patient_id", "included", "criterion", "detail", "resource")
 FLOW_COLUMNS: Final = ("step", "criterion", "patients_in", "excluded", "patients_out")
 EVENT_COLUMNS: Final = (
-    "patient_id", "resource", "code", "code_system", "date", "days_from_procedure", "seriousness", "severity",
+    "patient_id", "resource", "code", "code_system", "display", "date", "days_from_procedure", "seriousness", "severity",
     "outcome", "linked_by", "session_date",
 )  # fmt: skip
 RESPONSE_COLUMNS: Final = (
@@ -129,6 +129,7 @@ def _event_rows(assessments: Iterable[Assessment]) -> Iterator[tuple[Any, ...]]:
                 f"AdverseEvent/{event.event_id}",
                 event.code or None,
                 event.code_system or None,
+                event.display or None,
                 event.moment.day.isoformat() if event.moment else None,
                 counted.days,
                 event.seriousness or None,

@@ -98,17 +98,18 @@ class Reader:
     def adverse_event(self, body: bytes) -> AdverseEvent | None:
         """Return the AdverseEvent if it is actual, else None."""
         rows = self._described(body, "adverse_event")
-        event_id, subject, has_subject, actuality, *dates, systems, codes, severity, outcome, suspects, _, _ = rows[0]
+        event_id, subject, has_subject, actuality, *dates, systems, codes, severity, outcome, suspects, _, _, _ = rows[0]
         patient_id = self._patient_of(subject, has_subject=has_subject)
         when = _full_date(dates, path="date")
         if actuality != "actual":
             return None
-        system, code = next(((row[-2], row[-1]) for row in rows if row[-1]), ("", ""))
+        system, code, display = next((row[-3:] for row in rows if row[-2]), ("", "", ""))
         return AdverseEvent(
             event_id=event_id,
             patient_id=patient_id,
             code=code,
             code_system=system or "",
+            display=display or "",
             moment=when,
             seriousness=self._seriousness(systems, codes),
             severity=severity or "",

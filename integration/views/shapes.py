@@ -69,7 +69,7 @@ class Shape:
             return
         theirs._same_as = mine
         for key, read in theirs._reads.items():
-            known = mine._reads.setdefault(key, read)
+            known = self.itself()._reads.setdefault(key, read)  # merging below may have moved this shape, too
             known.is_presence_only = known.is_presence_only and read.is_presence_only
             if known.shape and read.shape:
                 known.shape.merge(read.shape)
