@@ -66,6 +66,8 @@ def test_blank_lines_and_other_types_are_skipped_even_with_clashing_shapes(view:
     others = [b"", b" \r\n", b'{"item":{"linkId":3},"resourceType":"Claim"}', {"resourceType": "Patient", "id": 3}]
 
     assert list(view.rows(others)) == []
+    assert list(view.batches(others)) == []
+    assert [view.read(other) for other in others] == [[]] * 4
 
 
 def test_rows_are_read_lazily(view: CompiledView) -> None:
@@ -119,12 +121,14 @@ def test_a_broken_resource_is_named_and_the_run_goes_on(
     given = [response(1, {"valueInteger": 1}), broken, response(2, {"valueInteger": 2})]
 
     keys = [row["key"] for row in view.rows(given, on_error=errors.append)]
+    [batch] = view.batches(given, on_error=errors.append)
 
-    assert keys == ["r1", "r2"]
-    assert [(error.reference, error.path) for error in errors] == [(reference, path)]
+    assert keys == batch.column("key").to_pylist() == ["r1", "r2"]
+    assert [(error.reference, error.path) for error in errors] == [(reference, path)] * 2
     assert errors[0].problem
-    with pytest.raises(ViewError):
-        list(view.rows([broken]))
+    for run in (view.rows, view.batches):
+        with pytest.raises(ViewError):
+            list(run([broken]))
 
 
 def test_no_value_of_a_resource_is_in_an_error(view: CompiledView) -> None:
@@ -151,9 +155,10 @@ def test_a_resource_that_breaks_midway_gives_no_row() -> None:
     broken = {"resourceType": "Patient", "id": "p", "name": [{"given": ["a"]}, {"given": ["b", "c"]}]}
 
     rows = list(view.rows([broken], on_error=errors.append))
+    batches = list(view.batches([broken], on_error=errors.append))
 
-    assert rows == []
-    assert [(error.reference, error.path) for error in errors] == [("Patient/p", "name.given")]
+    assert (rows, batches) == ([], [])
+    assert [(error.reference, error.path) for error in errors] == [("Patient/p", "name.given")] * 2
     assert "several values" in errors[0].problem
 
 
