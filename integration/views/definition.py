@@ -78,6 +78,7 @@ _RESOURCE_TYPES = (
     "http://hl7.org/fhir/uv/sql-on-fhir/StructureDefinition/ViewDefinition",
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+_INTEGER64 = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _ITERATIONS = ("forEach", "forEachOrNull", "repeat")
 _EVERYWHERE = ("id", "extension", "modifierExtension")
 _KEYS = {
@@ -229,6 +230,8 @@ class _Reader:
 
     def _value(self, value: Json, fhir_type: str, path: str) -> Value:
         kind = PRIMITIVES[fhir_type]
+        if fhir_type == "integer64" and isinstance(value, str) and _INTEGER64.fullmatch(value):
+            return int(value)
         wanted: dict[str, tuple[type, ...]] = {BOOLEAN: (bool,), INTEGER: (int,), NUMBER: (int, float, Decimal)}
         is_right = isinstance(value, wanted.get(kind, (str,))) and isinstance(value, bool) == (kind == BOOLEAN)
         if not is_right:

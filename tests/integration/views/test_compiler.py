@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from integration.errors import ViewError
 from integration.views import CompiledView, compile_view
@@ -210,6 +212,14 @@ def test_text_from_the_view_reaches_generated_code_as_data_only(text: str) -> No
     assert row == (text, text, text, True, False)
     assert "SystemExit" not in "".join(line for line in view.source.splitlines() if not line.startswith("# k"))
     assert view.source.isascii()
+
+
+@given(st.text())
+def test_any_constant_is_that_text(text: str) -> None:
+    select = [{"column": [{"name": "a", "path": "%c"}, {"name": "b", "path": "name.exists(family = %c)"}]}]
+    view = compile_view({"resource": "Patient", "constant": [{"name": "c", "valueString": text}], "select": select})
+
+    assert view.read({"resourceType": "Patient", "name": [{"family": text}]}) == [(text, True)]
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,35 @@ def test_a_decimal_constant_is_what_was_written() -> None:
     view = definition.read(changed(constant=[{"name": "d", "valueDecimal": 0.1}]))
 
     assert view.constants == {"d": ("decimal", Decimal("0.1"))}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("valueBase64Binary", "aGVsbG8K", "aGVsbG8K"),
+        ("valueBoolean", False, False),
+        ("valueCanonical", "urn:c|1", "urn:c|1"),
+        ("valueCode", "a", "a"),
+        ("valueDate", "2012-05", "2012-05"),
+        ("valueDateTime", "2012-05-01T10:00:00Z", "2012-05-01T10:00:00Z"),
+        ("valueDecimal", 1, Decimal(1)),
+        ("valueId", "i", "i"),
+        ("valueInstant", "2012-05-01T10:00:00.5Z", "2012-05-01T10:00:00.5Z"),
+        ("valueInteger", -3, -3),
+        ("valueInteger64", "9007199254740993", 9007199254740993),
+        ("valueMarkdown", "*m*", "*m*"),
+        ("valueOid", "urn:oid:1.2", "urn:oid:1.2"),
+        ("valuePositiveInt", 3, 3),
+        ("valueString", "s", "s"),
+        ("valueTime", "10:30:00", "10:30:00"),
+        ("valueUnsignedInt", 0, 0),
+        ("valueUri", "urn:u", "urn:u"),
+        ("valueUrl", "http://example.invalid", "http://example.invalid"),
+        ("valueUuid", "urn:uuid:1", "urn:uuid:1"),
+    ],
+)
+def test_a_constant_of_every_type_gives_its_value(key: str, value: object, found: object) -> None:
+    select = [{"column": [{"name": "a", "path": "%c"}]}]
+    view = compile_view({"resource": "Patient", "constant": [{"name": "c", key: value}], "select": select})
+
+    assert view.read({"resourceType": "Patient"}) == [(found,)]
