@@ -157,7 +157,7 @@ class CompiledView:
         return arrow.schema(self._program.columns)
 
     def _error(self, text: bytes, error: Exception) -> ViewError:
-        path, problem = _explained(error)
+        path, problem = _explained(_fault(text) or error)
         if isinstance(error, values.BrokenValueError) and not path:
             path = self._strict_path(text)
         return ViewError(view=self.name, path=path, problem=problem, reference=_reference(text))
@@ -210,6 +210,16 @@ def _inner_decoder(program: Program, inner: Inner) -> Callable[[msgspec.Raw | No
             raise values.BrokenValueError(f"{inner.path}.{path}", problem) from error
 
     return decode_inner
+
+
+def _fault(text: bytes) -> Exception | None:
+    """Return what is wrong with the text as a whole: a decoder that stops early reports its own trouble first."""
+    try:
+        text.decode()
+        _HEADER.decode(text)
+    except _BROKEN as error:
+        return error
+    return None
 
 
 def _is_of_another_type(text: bytes, wanted: str) -> bool:

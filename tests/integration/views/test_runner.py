@@ -139,6 +139,11 @@ def test_no_value_of_a_resource_is_in_an_error(view: CompiledView) -> None:
         assert secret not in str(caught.value)
 
 
+def test_a_truncated_resource_of_another_type_is_broken_json(view: CompiledView) -> None:
+    with pytest.raises(ViewError, match="broken JSON"):
+        view.read(b'{"resourceType":"Patient","id":"p"')
+
+
 def test_what_is_no_json_is_refused_as_a_dict(view: CompiledView) -> None:
     deep: dict[str, Any] = {}
     for _ in range(10_000):
