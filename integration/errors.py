@@ -64,8 +64,8 @@ class ViewError(ConfigurationError):
 
     def __init__(self, *, view: str, path: str, problem: str, reference: str = "") -> None:
         self.view, self.path, self.problem, self.reference = view, path, problem, reference
-        where = f"{reference} at {path}" if reference else path
-        super().__init__(f"view {view}: {where}: {problem}")
+        where = " at ".join(part for part in (reference, path) if part)
+        super().__init__(": ".join(part for part in (f"view {view}", where, problem) if part))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _revive_view_error, (self.view, self.path, self.problem, self.reference)

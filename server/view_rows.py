@@ -60,7 +60,8 @@ def write(view: CompiledView, source: Source, form: Form, to: Path | None) -> li
 
     def reject(error: ViewError) -> None:
         # A view reads one resource at a time, so the resource at hand is the one that broke it.
-        rejections.append(f"{_place(at[0])}: {error.reference or view.resource}: {error.path}: {error.problem}")
+        said = (_place(at[0]), error.reference, error.path, error.problem)
+        rejections.append(": ".join(part for part in said if part))
 
     _write_rows(view, bodies(), reject, form, to)
     return rejections
