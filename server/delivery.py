@@ -98,10 +98,11 @@ def _send_all(ledger: Ledger, writer: Writer, resolver: Resolver, limit: int | N
     total, done, after = sum(counts[state] for state in DUE), 0, None
     on_progress(0, total)
     while entries := ledger.due(writer.site.name, after=after, limit=size):
-        groups = [list(group) for _, group in itertools.groupby(entries, key=lambda entry: entry.response_id)]
+        absent = resolver.not_in_chart(entries)
+        groups = [list(group) for _, group in itertools.groupby(absent, key=lambda entry: entry.response_id)]
         allowed = groups if limit is None else _within(groups, limit - writer.sent, is_first=not writer.sent)
         profile.deliver(allowed, writer, resolver)
-        done += sum(map(len, allowed))
+        done += len(entries) - len(absent) + sum(map(len, allowed))
         on_progress(done, total)
         if len(allowed) < len(groups):
             raise StoppedError("the limit of writes for one run is reached")

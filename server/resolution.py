@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+from integration.errors import ServerRefusedError
 from integration.settings import Site
 from integration.sources.client import Clock
 from server import comparison, references
@@ -18,6 +19,7 @@ from server.states import State
 logger = logging.getLogger(__name__)
 
 _BATCH = 200
+_FORBIDDEN = frozenset((401, 403))
 
 
 class Resolver:
@@ -32,6 +34,7 @@ class Resolver:
 
     def __init__(self, ledger: Ledger, lookup: Lookup, site: Site, clock: Clock) -> None:
         self._ledger, self._lookup, self._site, self._clock = ledger, lookup, site, clock
+        self._not_searched: set[str] = set()
 
     def resolve_all(self) -> Counter[State]:
         """Settle everything on its way; returns how many resources came to which state.
@@ -59,6 +62,41 @@ class Resolver:
             results += self._settle(group, self._of_creates(group))
         updates = [entry for entry in entries if entry.ehr_id]
         return results + self._settle(updates, [self._of_update(entry) for entry in updates])
+
+    def not_in_chart(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Leave out what would be created although the chart holds it, which only a ledger that was lost can want.
+
+        A Provenance is looked for only where something else of its response was found. A server that cannot be
+        searched is trusted to hold nothing that the ledger does not know of.
+        """
+        first = [entry for entry in entries if not entry.ehr_id and entry.kind != "provenance"]
+        settled = self._settle_found(first)
+        responses = {entry.response_id for entry in first if entry.key in settled}
+        last = [e for e in entries if not e.ehr_id and e.kind == "provenance" and e.response_id in responses]
+        settled |= self._settle_found(last)
+        return [entry for entry in entries if entry.key not in settled]
+
+    def _settle_found(self, entries: Sequence[Entry]) -> set[str]:
+        settlements: list[Settlement] = []
+        for group in by_type(entries):
+            found = self._found(group)
+            settlements += [one for entry in group if found[entry.key] and (one := _of_create(entry, found[entry.key]))]
+        if settlements:
+            self._ledger.settle(self._site.name, settlements)
+        return {settlement.key for settlement in settlements}
+
+    def _found(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
+        resource_type = entries[0].resource_type
+        if resource_type not in self._not_searched:
+            try:
+                return self._lookup.find(entries)
+            except NotSearchableError:
+                self._not_searched.add(resource_type)
+            except ServerRefusedError as error:
+                if error.status not in _FORBIDDEN:
+                    raise
+                self._not_searched.add(resource_type)
+        return {entry.key: [] for entry in entries}
 
     def find_id(self, key: str) -> None:
         """Look for a resource that the server took without saying under which id; nothing for every other."""

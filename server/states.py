@@ -30,7 +30,7 @@ _READ_BACK: Final[frozenset[State]] = frozenset(
 )
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    "planned": frozenset(("planned", "sending", "retracted")),
+    "planned": frozenset(("planned", "sending", "retracted", "already_there", "duplicate")),
     "sending": frozenset(
         ("sending", "accepted", "held", "unknown", "planned", "refused", "waiting", "manual", "already_there",
          "duplicate", "retracted")
@@ -45,7 +45,7 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     "duplicate": _READ_BACK | {"planned"},
     "unreadable": _READ_BACK | {"planned"},
     "refused": frozenset(("planned", "retracted")),
-    "waiting": frozenset(("sending", "planned", "retracted")),
+    "waiting": frozenset(("sending", "planned", "retracted", "already_there", "duplicate")),
     "manual": frozenset(("manual", "planned", "retracted")),
     "retracted": frozenset(("planned", "retracted", "missing", "altered", "duplicate", "unreadable")),
 }  # fmt: skip

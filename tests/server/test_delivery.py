@@ -2,6 +2,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -420,3 +421,31 @@ def test_progress_is_told_from_nothing_to_all(send: Deliver, plan: Callable[...,
     send(on_progress=lambda done, total: told.append((done, total)))
 
     assert (told[0], told[-1]) == ((0, 9), (9, 9))
+
+
+def test_a_ledger_that_was_lost_writes_nothing_twice(
+    *, chart: Chart, send: Deliver, client: FhirClient, site: Site, clock: Clock, tmp_path: Path,
+    plan: Callable[..., None], build_outcome: BuildOutcome, device: outcomes.Resource,
+) -> None:  # fmt: skip
+    plan("a", "b")
+    send()
+    writes = chart.writes
+
+    with Ledger.open(tmp_path / "new.sqlite", now=clock.now) as new:
+        new.plan("north", device, [build_outcome(one) for one in "abc"])
+        report = deliver(new, client, site, clock=clock)
+        proof = reconcile(new, client, site)
+
+    assert report.sent == {"accepted": 4}
+    assert chart.writes - writes == (1 if site.write_profile == "generic" else 4)
+    assert len(chart.keys()) == len(set(chart.keys())) == 13
+    assert proof.books.is_proven
+
+
+def test_a_chart_that_may_be_written_but_not_searched_is_written(
+    chart: Chart, send: Deliver, plan: Callable[..., None]
+) -> None:
+    plan("a")
+    chart._get = lambda *_: refusal(403, "forbidden")
+
+    assert send().sent == {"accepted": 5}

@@ -1,0 +1,73 @@
+from typing import Any
+
+import pytest
+
+from server.comparison import differences
+
+DESIRED: dict[str, Any] = {
+    "resourceType": "Observation",
+    "id": "our-key",
+    "meta": {"profile": ["http://profile"], "security": [{"system": "s", "code": "HTEST"}]},
+    "status": "final",
+    "category": [{"coding": [{"system": "c", "code": "survey"}]}],
+    "subject": {"reference": "Patient/p"},
+    "effectiveDateTime": "2012-05-04T09:15:00+02:00",
+    "valueQuantity": {"value": 62.5, "unit": "{score}"},
+    "derivedFrom": [{"reference": "QuestionnaireResponse/r"}],
+}
+
+
+def paths(**changes: Any) -> list[str]:
+    found = {**DESIRED, "id": "7", **changes}
+    return differences(DESIRED, {k: v for k, v in found.items() if v is not None}, base_url="http://h/fhir")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"meta": {**DESIRED["meta"], "versionId": "3", "lastUpdated": "2026-01-01T00:00:00Z", "source": "#x"}},
+        {"meta": {**DESIRED["meta"], "tag": [{"code": "theirs"}], "profile": ["http://theirs", "http://profile"]}},
+        {"meta": {**DESIRED["meta"], "security": [{"system": "s", "code": "HTEST", "display": "test data"}]}},
+        {"text": {"status": "generated", "div": "<div/>"}},
+        {"subject": {"reference": "Patient/p", "display": "J. D.", "type": "Patient"}},
+        {"subject": {"reference": "http://h/fhir/Patient/p"}},
+        {"derivedFrom": [{"reference": "QuestionnaireResponse/r/_history/2"}]},
+        {"effectiveDateTime": "2012-05-04T07:15:00Z"},
+        {"effectiveDateTime": "2012-05-04T07:15:00.000Z"},
+        {"valueQuantity": {"unit": "{score}", "value": 62.50}},
+    ],
+)
+def test_what_a_server_may_write_by_itself_is_no_difference(changes: dict[str, Any]) -> None:
+    assert paths(**changes) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"status": "amended"}, ["status"]),
+        ({"status": None}, ["status"]),
+        ({"meta": None}, ["meta.profile[0]", "meta.security[0]"]),
+        ({"meta": {"profile": ["http://profile"]}}, ["meta.security[0]"]),
+        ({"category": []}, ["category"]),
+        ({"category": [{"coding": [{"system": "c", "code": "vital-signs"}]}]}, ["category[0].coding[0].code"]),
+        ({"category": [*DESIRED["category"], {"text": "x"}]}, ["category"]),
+        ({"subject": {"reference": "Patient/q"}}, ["subject.reference"]),
+        ({"subject": {"reference": "http://other/fhir/Patient/p"}}, ["subject.reference"]),
+        ({"effectiveDateTime": "2012-05-04"}, ["effectiveDateTime"]),
+        ({"effectiveDateTime": "2012-05-04T09:15:00Z"}, ["effectiveDateTime"]),
+        ({"valueQuantity": {"value": 62.4, "unit": "{score}"}}, ["valueQuantity.value"]),
+        ({"valueQuantity": {"value": "62.5", "unit": "{score}"}}, ["valueQuantity.value"]),
+        ({"valueQuantity": {"value": 62.5, "unit": "{score}", "comparator": "<"}}, ["valueQuantity.comparator"]),
+        ({"valueQuantity": {"value": True, "unit": "{score}"}}, ["valueQuantity.value"]),
+        ({"modifierExtension": [{"url": "http://not"}]}, ["modifierExtension"]),
+        ({"note": [{"text": "theirs"}]}, ["note"]),
+        ({"resourceType": "Basic"}, ["resourceType"]),
+    ],
+)
+def test_every_other_difference_is_told_by_its_path(changes: dict[str, Any], expected: list[str]) -> None:
+    assert paths(**changes) == expected
+
+
+def test_no_path_holds_a_value() -> None:
+    assert "Doe" not in str(paths(subject={"reference": "Patient/Doe"}, note=[{"text": "Doe"}]))

@@ -1,0 +1,164 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from integration import outcomes
+from integration.errors import ServerRefusedError
+from integration.sources.client import Clock, FhirClient
+from server.entries import Entry
+from server.ledger import Ledger
+from server.lookup import Lookup, NotSearchableError
+
+SYSTEM = outcomes.IDENTIFIER_SYSTEM
+
+
+@pytest.fixture
+def entries(
+    ledger: Ledger, build_outcome: Callable[..., outcomes.Outcome], device: outcomes.Resource
+) -> dict[str, Entry]:
+    ledger.plan("north", device, [build_outcome()])
+    return {entry.kind: entry for entry in ledger.due("north", after=None, limit=100)}
+
+
+@pytest.fixture
+def lookup(httpserver: HTTPServer) -> Lookup:
+    return Lookup(FhirClient(httpserver.url_for("/fhir"), clock=Clock(sleep=lambda _: None)), page_size=10)
+
+
+def bundle(*resources: dict[str, Any], self_url: str = "http://h/fhir/Observation?identifier=x") -> dict[str, Any]:
+    return {
+        "resourceType": "Bundle",
+        "link": [{"relation": "self", "url": self_url}] if self_url else [],
+        "entry": [{"resource": resource} for resource in resources],
+    }
+
+
+def held(entry: Entry, resource_id: str = "7") -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": resource_id,
+        "meta": {"versionId": "2"},
+        "identifier": [{"system": SYSTEM, "value": entry.key}],
+    }
+
+
+def test_a_resource_is_found_by_its_identifier(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry]
+) -> None:
+    panel, physical = entries["panel"], entries["physical"]
+    httpserver.expect_request(
+        "/fhir/Observation",
+        query_string={"identifier": f"{SYSTEM}|{panel.key},{SYSTEM}|{physical.key}", "_count": "10"},
+        headers={"Prefer": "handling=strict"},
+    ).respond_with_json(bundle(held(panel)))
+
+    found = lookup.find([panel, physical])
+
+    assert [(one.ehr_id, one.ehr_version) for one in found[panel.key]] == [("7", "2")]
+    assert found[physical.key] == []
+
+
+def test_a_provenance_is_found_by_its_tag(httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry]) -> None:
+    entry = entries["provenance"]
+    resource = {"resourceType": "Provenance", "id": "9", "meta": {"tag": [{"system": SYSTEM, "code": entry.key}]}}
+    httpserver.expect_request(
+        "/fhir/Provenance", query_string={"_tag": f"{SYSTEM}|{entry.key}", "_count": "10"}
+    ).respond_with_json(bundle(resource, self_url="http://h/fhir/Provenance?_tag=x"))
+
+    assert [one.ehr_id for one in lookup.find([entry])[entry.key]] == ["9"]
+
+
+def test_two_under_one_key_are_both_found_and_one_on_two_pages_is_one(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry]
+) -> None:
+    entry = entries["panel"]
+    first = bundle(held(entry, "7"), held(entry, "8"))
+    first["link"].append({"relation": "next", "url": httpserver.url_for("/fhir/Observation?page=2")})
+    httpserver.expect_request("/fhir/Observation", query_string={"page": "2"}).respond_with_json(
+        bundle(held(entry, "8"), self_url=httpserver.url_for("/fhir/Observation?page=2"))
+    )
+    httpserver.expect_request("/fhir/Observation").respond_with_json(first)
+
+    assert [one.ehr_id for one in lookup.find([entry])[entry.key]] == ["7", "8"]
+
+
+WARNING = {
+    "resource": {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "not-supported"}]},
+    "search": {"mode": "outcome"},
+}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        bundle(self_url="http://h/fhir/Observation?_count=10"),
+        bundle(self_url=""),
+        bundle({"resourceType": "Observation", "id": "1", "identifier": [{"value": "somebody else's"}]}),
+        bundle({"resourceType": "Observation", "id": "1"}),
+        {**bundle(), "entry": [WARNING]},
+    ],
+    ids=["ignored", "nothing says it was understood", "other resources", "no identifier", "warned"],
+)
+def test_silence_of_a_server_that_did_not_search_proves_nothing(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry], answer: dict[str, Any]
+) -> None:
+    httpserver.expect_request("/fhir/metadata").respond_with_json({"resourceType": "CapabilityStatement"})
+    httpserver.expect_request("/fhir/Observation").respond_with_json(answer)
+
+    with pytest.raises(NotSearchableError, match="does not search Observation by identifier"):
+        lookup.find([entries["panel"]])
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 422, 501])
+def test_a_server_that_refuses_the_parameter_does_not_search(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry], status: int
+) -> None:
+    httpserver.expect_request("/fhir/Observation").respond_with_data(b"", status=status)
+
+    with pytest.raises(NotSearchableError):
+        lookup.find([entries["panel"]])
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_server_that_cannot_answer_now_is_an_error(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry], status: int
+) -> None:
+    httpserver.expect_request("/fhir/Observation").respond_with_data(b"", status=status)
+
+    with pytest.raises(ServerRefusedError):
+        lookup.find([entries["panel"]])
+
+
+def test_without_a_self_link_the_capability_statement_must_list_the_parameter(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry]
+) -> None:
+    statement = {"rest": [{"resource": [{"type": "Observation", "searchParam": [{"name": "identifier"}]}]}]}
+    httpserver.expect_request("/fhir/metadata").respond_with_json(statement)
+    httpserver.expect_request("/fhir/Observation").respond_with_json(bundle(self_url=""))
+
+    assert lookup.find([entries["panel"]]) == {entries["panel"].key: []}
+
+
+@pytest.mark.parametrize("severity", ["information", "warning"])
+def test_a_remark_is_no_warning(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry], severity: str
+) -> None:
+    remark = {"resource": {"resourceType": "OperationOutcome", "issue": [{"severity": severity, "code": "x"}]}}
+    httpserver.expect_request("/fhir/Observation").respond_with_json({**bundle(), "entry": [remark]})
+
+    if severity == "information":
+        assert lookup.find([entries["panel"]]) == {entries["panel"].key: []}
+    else:
+        with pytest.raises(NotSearchableError):
+            lookup.find([entries["panel"]])
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_is_gone_is_read_as_nothing(
+    httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry], status: int
+) -> None:
+    httpserver.expect_request("/fhir/Observation/").respond_with_data(b"", status=status)
+
+    assert lookup.read(entries["panel"]) is None
