@@ -1,10 +1,12 @@
 """Score the Multiple Sclerosis Impact Scale (MSIS-29), versions 1 and 2.
 
-Items 1-20 are the physical subscale, items 21-29 the psychological one (Hobart et al. 2001, doi:10.1093/brain/124.5.962).
+Items 1-20 are the physical subscale, items 21-29 the psychological one (Hobart et al. 2001, doi:
+10.1093/brain/124.5.962).
 Version 1 has answers 1-5, version 2 answers 1-4. Higher is worse. There is no total of 29 items: both Rasch work
-(Ramp et al. 2009, PMC2706812) and the UK MS Register (Jones et al. 2013, doi:10.1371/journal.pone.0055422) keep two scales.
+(Ramp et al. 2009, PMC2706812) and the UK MS Register (Jones et al. 2013, doi:10.1371/journal.pone.0055422) keep
+two scales.
 
-No wording of the questionnaire is here or anywhere in this project: it is under copyright, and scoring needs numbers only.
+No wording of the questionnaire is here or anywhere in this project: it is under copyright, and scoring needs numbers.
 """
 
 from __future__ import annotations
@@ -72,8 +74,8 @@ class SubscaleScore:
     def score(self) -> Fraction | None:
         """The score, 0 (best) to 100 (worst), exact; None without a score.
 
-        `100 x (raw - n) / (n x (highest - 1))` over the n answered items, which is `100 x (S - min) / (max - min)` of the
-        imputed sum S. The linear transformation reproduces the UK MS Register's printed pair 60.5 -> 50.6
+        `100 x (raw - n) / (n x (highest - 1))` over the n answered items, which is `100 x (S - min) / (max - min)` of
+        the imputed sum S. The linear transformation reproduces the UK MS Register's printed pair 60.5 -> 50.6
         (doi:10.1371/journal.pone.0055422).
         """
         if not self.is_scored:
@@ -121,14 +123,14 @@ class MissingItemRule:
 HALF_OF_THE_ITEMS: Final = MissingItemRule(physical=10, psychological=5)
 
 Answers = Mapping[int, Sequence[int | None]]
-"""Item number (1-29) to the answers given to it; None is an answer that could not be understood. Unanswered items are absent."""
+"""Item number (1-29) to the answers given to it; None is one that was not understood. Unanswered items are absent."""
 
 
 def score(answers: Answers, version: Version, rule: MissingItemRule = HALF_OF_THE_ITEMS) -> Score:
     """Score one response.
 
-    A response with an answer outside its version's range, two answers to one item, or an answer that is not understood is
-    not scored at all: any of them says that the form is not the one we think it is.
+    A response with an answer outside its version's range, two answers to one item, or an answer that is not understood
+    is not scored at all: any of them says that the form is not the one we think it is.
 
     >>> half_way = {item: [3] for item in ITEMS}
     >>> score(half_way, "1").physical.score

@@ -14,7 +14,7 @@ from integration import msis29
 MsType = Literal["RRMS", "SPMS", "PPMS", "unspecified"]
 Side = Literal["left", "right", ""]
 Site = tuple[str, Side]
-"""A treated vein: its name in the study (`internal_jugular`, `azygos`, ...) and its side, empty if unknown or unsided."""
+"""A treated vein: its name in the study (`internal_jugular`, `azygos`, ...) and its side, empty if there is none."""
 
 ResponseReason = Literal[
     "", "status", "not msis-29", "no subject", "unknown patient", "partial date", "answer out of range",
@@ -67,7 +67,7 @@ class Procedure:
         patient_id: after merging.
         status: as written.
         moment: when it was performed or started.
-        is_venoplasty: its code is a venoplasty and, where the code does not name the vein, a body site is a target vein.
+        is_venoplasty: its code is a venoplasty; where the code does not name the vein, a body site is a target vein.
         is_stent: likewise for a venous stent.
         is_imaging: its code is the study's imaging.
         sites: the target veins treated, bilateral as two.

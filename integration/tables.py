@@ -16,8 +16,8 @@ from integration.study import StudyFile
 PATIENT_COLUMNS: Final = ("patient_id", "included", "criterion", "detail", "resource")
 FLOW_COLUMNS: Final = ("step", "criterion", "patients_in", "excluded", "patients_out")
 EVENT_COLUMNS: Final = (
-    "patient_id", "resource", "code", "code_system", "display", "date", "days_from_procedure", "seriousness", "severity",
-    "outcome", "linked_by", "session_date",
+    "patient_id", "resource", "code", "code_system", "display", "date", "days_from_procedure", "seriousness",
+    "severity", "outcome", "linked_by", "session_date",
 )  # fmt: skip
 RESPONSE_COLUMNS: Final = (
     "response_id", "patient_id", "authored", "status", "visit", "instrument_version", "physical_answered",

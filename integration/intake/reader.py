@@ -98,7 +98,7 @@ class Reader:
     def adverse_event(self, body: bytes) -> AdverseEvent | None:
         """Return the AdverseEvent if it is actual, else None."""
         rows = self._described(body, "adverse_event")
-        event_id, subject, has_subject, actuality, *dates, systems, codes, severity, outcome, suspects, _, _, _ = rows[0]
+        event_id, subject, has_subject, actuality, *dates, systems, codes, severity, outcome, suspects = rows[0][:-3]
         patient_id = self._patient_of(subject, has_subject=has_subject)
         when = _full_date(dates, path="date")
         if actuality != "actual":
