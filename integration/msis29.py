@@ -1,10 +1,9 @@
 """Score the Multiple Sclerosis Impact Scale (MSIS-29), versions 1 and 2.
 
-Items 1-20 are the physical subscale, items 21-29 the psychological one (Hobart et al. 2001, doi:
-10.1093/brain/124.5.962).
-Version 1 has answers 1-5, version 2 answers 1-4. Higher is worse. There is no total of 29 items: both Rasch work
-(Ramp et al. 2009, PMC2706812) and the UK MS Register (Jones et al. 2013, doi:10.1371/journal.pone.0055422) keep
-two scales.
+Items 1-20 are the physical subscale, items 21-29 the psychological one (Hobart et al. 2001,
+doi:10.1093/brain/124.5.962). Version 1 has answers 1-5, version 2 answers 1-4. Higher is worse. There is no total of 29
+items: both Rasch work (Ramp et al. 2009, PMC2706812) and the UK MS Register (Jones et al. 2013,
+doi:10.1371/journal.pone.0055422) keep two scales.
 
 No wording of the questionnaire is here or anywhere in this project: it is under copyright, and scoring needs numbers.
 """
