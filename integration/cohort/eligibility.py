@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from integration.cohort import ms, visits
@@ -65,10 +66,15 @@ def _venoplasty(candidate: Candidate, _: StudyFile) -> Failure | None:
     near = [one for one in candidate.rows.procedures if one.near_miss or one.is_venoplasty or one.is_stent]
     if not near:
         return Failure(criterion="venoplasty", detail="no venoplasty or venous stent", resource="")
-    nearest = max(near, key=lambda one: (one.is_venoplasty or one.is_stent, one.status == "completed", one.moment.day))
+    nearest = max(near, key=_nearness)
     return Failure(
         criterion="venoplasty", detail=_why_no_treatment(nearest), resource=f"Procedure/{nearest.procedure_id}"
     )
+
+
+def _nearness(procedure: Procedure) -> tuple[bool, bool, date, str]:
+    is_coded = procedure.is_venoplasty or procedure.is_stent
+    return is_coded, procedure.status == "completed", procedure.moment.day, procedure.procedure_id
 
 
 def _why_no_treatment(procedure: Procedure) -> str:
@@ -121,7 +127,7 @@ def _imaging_before(candidate: Candidate, study: StudyFile) -> Failure | None:
     images = [one for one in candidate.rows.procedures if one.is_imaging]
     if not images:
         return Failure(criterion="imaging_before", detail="no imaging", resource="")
-    nearest = max(images, key=lambda one: (one.status == "completed", one.moment.day))
+    nearest = max(images, key=_nearness)
     detail = f"nearest: status {nearest.status or 'missing'}, not in the {days} days up to the procedure"
     return Failure(criterion="imaging_before", detail=detail, resource=f"Procedure/{nearest.procedure_id}")
 
