@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from integration import evidence as evidence_file
 from integration import study as study_model
 from integration import terminology
 from integration.errors import ConfigurationError, MappingError, ViewError
@@ -80,7 +81,7 @@ class Mapping:
     Attributes:
         folder: where it was read from.
         study: study.toml.
-        evidence: evidence.toml as read; the report knows its shape.
+        evidence: evidence.toml.
         views: compiled, by name.
         value_sets: by file name without its ending.
         concept_maps: likewise.
@@ -88,7 +89,7 @@ class Mapping:
 
     folder: Path
     study: study_model.StudyFile
-    evidence: MappingOf[str, Any]
+    evidence: evidence_file.EvidenceFile
     views: MappingOf[str, CompiledView]
     value_sets: MappingOf[str, terminology.ValueSet]
     concept_maps: MappingOf[str, terminology.ConceptMap]
@@ -145,7 +146,7 @@ class _Reader:
 
     def read(self) -> Mapping | None:
         study = self._study()
-        evidence = self._try(lambda: self._toml("evidence.toml"))
+        evidence = self._try(lambda: evidence_file.read(self._toml("evidence.toml"), "evidence.toml"))
         views = self._views(study.study.fhir_version) if study else {}
         value_sets = self._each("valuesets", REQUIRED_VALUE_SETS, terminology.read_value_set)
         concept_maps = self._each("conceptmaps", REQUIRED_CONCEPT_MAPS, self._concept_map)

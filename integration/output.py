@@ -6,11 +6,12 @@ import ctypes
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from integration.errors import InputError
@@ -29,38 +30,56 @@ def replaced(folder: Path) -> Iterator[Path]:
     An earlier run's folder is replaced in one step. Anything else that is there is left alone.
 
     Raises:
-        InputError: `folder` is a file, or holds something that no run wrote, or its parent cannot be written.
+        InputError: `folder` is a file, or holds something that no run wrote, or cannot be written.
     """
     refuse_foreign(folder)
+    folder = folder.resolve()  # behind a link, so that the link stays and its target is replaced
     new = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new.mkdir()
-    except OSError as error:
-        raise InputError(
-            path=str(folder), problem=f"cannot be written: {error.strerror}; name another --out"
-        ) from error
-    try:
+        with _refused(folder, "cannot be written"):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            new.mkdir()
         yield new
-        _take_place(new, folder)
+        with _refused(folder, "cannot be replaced"):
+            _take_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
 def refuse_foreign(folder: Path) -> None:
     """Raise InputError if a run must not replace what is there."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(path=str(folder), problem="is a file; name a folder with --out")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
-        raise InputError(path=str(folder), problem=f"holds files but no {MARK}, so no run wrote it; name another --out")
+    with _refused(folder, "cannot be looked into"):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(path=str(folder), problem="is a file; name a folder with --out")
+        if folder.is_mount():
+            problem = "is a mount point, which cannot be replaced in one step; name a folder inside it with --out"
+            raise InputError(path=str(folder), problem=problem)
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+            problem = f"holds files but no {MARK}, so no run wrote it; name another --out"
+            raise InputError(path=str(folder), problem=problem)
+
+
+def refuse_holding(folder: Path, inputs: Iterable[Path]) -> None:
+    """Raise InputError if an input lies in the folder, which a run is about to replace."""
+    inside = next((one for one in inputs if one.resolve().is_relative_to(folder.resolve())), None)
+    if inside is not None:
+        raise InputError(path=str(folder), problem=f"holds the input {inside}; name another --out")
+
+
+@contextmanager
+def _refused(folder: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(path=str(folder), problem=f"{what}: {error.strerror}; name another --out") from error
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table: UTF-8, header, true/false, empty for missing, numbers unrounded."""
     text = frame.copy(deep=False)
     for name in text.columns:
-        if text[name].dtype in (object, bool):
-            text[name] = text[name].map(lambda cell: _AS_TEXT[bool(cell)] if isinstance(cell, bool) else cell)
+        if text[name].dtype in (object, bool, "boolean"):
+            text[name] = [_AS_TEXT[bool(cell)] if isinstance(cell, bool | np.bool_) else cell for cell in text[name]]
     text.to_csv(path, index=False, lineterminator="\n")
 
 

@@ -16,10 +16,11 @@ import pandas as pd
 
 from integration import cohort, intake, outcomes, output, report, statistics, tables
 from integration.cohort import Assessment
+from integration.errors import InputError
 from integration.intake import Intake
 from integration.mapping import Mapping
 from integration.report import choices
-from integration.report.inputs import InputFile, Provenance, ReportInputs, evidence_entries, published_entries
+from integration.report.inputs import InputFile, Provenance, ReportInputs
 from integration.sources import files as file_source
 from integration.sources.resource import RawResource, Source, Unreadable
 
@@ -91,9 +92,11 @@ def run(job: Job, out: Path, progress: Progress | None = None) -> Results:
     """Run a study and write everything into a folder, which appears whole or not at all.
 
     Raises:
-        InputError: the folder cannot be written, or holds something that no run wrote.
+        InputError: there is no data at all; or the folder cannot be written, holds something that no run wrote, or an
+            input.
     """
     output.refuse_foreign(out)
+    output.refuse_holding(out, (Path(one.file) for one in job.files))
     told = progress or Progress()
     results = compute(job, told)
     with output.replaced(out) as folder, _timed(results.seconds, "write", told):
@@ -102,11 +105,15 @@ def run(job: Job, out: Path, progress: Progress | None = None) -> Results:
 
 
 def compute(job: Job, progress: Progress) -> Results:
-    """Read, assess and analyse; nothing is written."""
+    """Read, assess and analyse; nothing is written.
+
+    Raises:
+        InputError: there is no data at all.
+    """
     seconds: dict[str, float] = {}
     study = job.mapping.study
     with _timed(seconds, "read", progress):
-        read = intake.read(job.source, job.mapping, progress.resource)
+        read = _read(job, progress)
     with _timed(seconds, "assess", progress):
         assessments = [cohort.assess(rows, study) for rows in read.patients.values()]
         frames = _frames(read, assessments, job.mapping)
@@ -121,6 +128,14 @@ def compute(job: Job, progress: Progress) -> Results:
         origin=origin(job.mapping, job.site, job.now),
         seconds=seconds,
     )
+
+
+def _read(job: Job, progress: Progress) -> Intake:
+    read = intake.read(job.source, job.mapping, progress.resource)
+    if not read.balance["input"]:
+        where = ", ".join(one.file for one in job.files) or job.site
+        raise InputError(path=where, problem="holds not one resource; check what was exported")
+    return read
 
 
 def origin(mapping: Mapping, site: str, now: datetime) -> outcomes.Origin:
@@ -213,8 +228,8 @@ def report_inputs(results: Results, job: Job) -> ReportInputs:
         statistics=frames["statistics"],
         retreatment_curve=frames["retreatment_curve"],
         choices=choices.of(mapping.study),
-        published=published_entries(mapping.evidence, file="evidence.toml"),
-        evidence=evidence_entries(mapping.evidence, file="evidence.toml"),
+        published=mapping.evidence.published,
+        evidence=mapping.evidence.evidence,
         code_labels=_labels(frames["adverse_events"]),
         provenance=Provenance(
             software_version=results.origin.software_version,

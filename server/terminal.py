@@ -39,8 +39,8 @@ class Terminal:
         self.is_json = output == "json"
         self.documents: dict[str, Mapping[str, Any]] = {}
         width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
-        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
-        self._err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self._out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+        self._err = Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def table(self, title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Show a table; nothing when the output is JSON."""
@@ -57,11 +57,11 @@ class Terminal:
     def say(self, text: str) -> None:
         """Show a line; nothing when the output is JSON."""
         if not self.is_json:
-            self._out.print(text, markup=False)
+            self._out.print(text)
 
     def remark(self, text: str) -> None:
         """Show a line on standard error, whatever the output is."""
-        self._err.print(text, markup=False)
+        self._err.print(text)
 
     def document(self, kind: str, document: Mapping[str, Any]) -> None:
         """Keep a document for `finish`; a command that does several things keeps several."""

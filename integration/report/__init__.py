@@ -6,30 +6,7 @@ printed here; counts, means and quartiles of the baseline table and the figures 
 
 from __future__ import annotations
 
-from integration.report.inputs import (
-    Choice,
-    Evidence,
-    InputFile,
-    Link,
-    Provenance,
-    Published,
-    ReportInputs,
-    Selector,
-    evidence_entries,
-    published_entries,
-)
+from integration.report.inputs import Choice, InputFile, Provenance, ReportInputs
 from integration.report.page import write
 
-__all__ = [
-    "Choice",
-    "Evidence",
-    "InputFile",
-    "Link",
-    "Provenance",
-    "Published",
-    "ReportInputs",
-    "Selector",
-    "evidence_entries",
-    "published_entries",
-    "write",
-]
+__all__ = ["Choice", "InputFile", "Provenance", "ReportInputs", "write"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from integration.evidence import Published, Selector
 from integration.report import formats, groups, labels, people
-from integration.report.inputs import Published, ReportInputs, Selector
+from integration.report.inputs import ReportInputs
 from integration.report.outcome import limits, main_rate, points, share
 from integration.report.results import Estimate, Results
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import pandas as pd
 
+from integration.evidence import Selector
 from integration.report import charts, formats, labels
 from integration.report.drawing import Drawing
-from integration.report.inputs import ReportInputs, Selector
+from integration.report.inputs import ReportInputs
 from integration.report.outcome import limits
 from integration.report.results import Estimate, Results
 from integration.report.tables import Body, Column, Table, columns

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from integration.evidence import Selector
 from integration.report import charts, formats, labels
 from integration.report.drawing import Drawing
-from integration.report.inputs import Selector
 from integration.report.outcome import points, share
 from integration.report.results import Estimate, Results
 from integration.report.tables import Body, Table, columns

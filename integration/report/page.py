@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from integration.evidence import SAFE_ADDRESS, Evidence, EvidenceKind
 from integration.report import comparison, events, formats, groups, labels, missing, outcome, people
-from integration.report.inputs import SAFE_ADDRESS, Evidence, EvidenceKind, ReportInputs
+from integration.report.inputs import ReportInputs
 from integration.report.results import Results
 
 TEMPLATE: Final = "page.html"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from integration.report.inputs import Selector
+from integration.evidence import Selector
 
 RELIABLE, RELIABLE_LIMIT = "reliable", "reliable_change_limit"
 PRIMARY: Final = "change"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from integration import report, statistics
+from integration import evidence, report, statistics
 
 EVIDENCE = Path(__file__).parents[3] / "mappings" / "msis29_venoplasty" / "evidence.toml"
 STEP = {"physical": 1.25, "psychological": 100 / 36}
@@ -120,8 +120,8 @@ def make_inputs(evidence_document: dict[str, Any]) -> Callable[..., report.Repor
             "statistics": statistics.analyse(cohort, adverse_events, statistics.AnalysisPlan()),
             "retreatment_curve": statistics.kaplan_meier(cohort),
             "choices": (report.Choice(what="Improved", value="change < 0", where="study.toml: improved"),),
-            "published": report.published_entries(evidence_document, file="evidence.toml"),
-            "evidence": report.evidence_entries(evidence_document, file="evidence.toml"),
+            "published": evidence.read(evidence_document, "evidence.toml").published,
+            "evidence": evidence.read(evidence_document, "evidence.toml").evidence,
             "provenance": report.Provenance(
                 software_version="0.1.0",
                 mapping_name="msis29_venoplasty",

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from integration import report
+from integration.evidence import Published, Selector
 from integration.report import comparison
-from integration.report.inputs import Published, ReportInputs, Selector
+from integration.report.inputs import ReportInputs
 from integration.report.results import Results
 
 

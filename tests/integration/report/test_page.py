@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from integration import report
+from integration import evidence, report
 from integration.report.inputs import ReportInputs
 
 Make = Callable[..., ReportInputs]
@@ -202,7 +202,7 @@ def test_hostile_texts_are_shown_and_not_run(
         [("syn-00003", HOSTILE, HOSTILE, HOSTILE, "2010-05-01", 3, HOSTILE, HOSTILE, HOSTILE, "date", "2010-04-28")],
         columns=list(inputs.adverse_events.columns),
     )
-    link = report.Link(label=HOSTILE, url="javascript:alert(1)")
+    link = evidence.Link(label=HOSTILE, url="javascript:alert(1)")
     hostile = make_inputs(
         40,
         events=events,
@@ -213,9 +213,9 @@ def test_hostile_texts_are_shown_and_not_run(
         title=HOSTILE,
         responses=pd.DataFrame({"response_id": [HOSTILE], "reason": [HOSTILE]}),
         choices=(report.Choice(what=HOSTILE, value=HOSTILE, where=HOSTILE),),
-        published=(report.Published(label=HOSTILE, value=HOSTILE, source=HOSTILE, note=HOSTILE),),
+        published=(evidence.Published(label=HOSTILE, value=HOSTILE, source=HOSTILE, note=HOSTILE),),
         evidence=(
-            report.Evidence(
+            evidence.Evidence(
                 kind="review", name=HOSTILE, citation=HOSTILE, headline=HOSTILE, source=HOSTILE, links=(link,)
             ),
         ),

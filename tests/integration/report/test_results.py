@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from integration.report.inputs import Selector
+from integration.evidence import Selector
 from integration.report.results import Results
 
 

@@ -1,4 +1,4 @@
-"""The evidence file of a mapping, and the values of a report."""
+"""The evidence file of a mapping: the published figures and the later evidence."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from integration import report
+from integration import evidence
 from integration.errors import MappingError
+from integration.report import ReportInputs
 
 FIGURES_OF_THE_ABSTRACT = ("259", "67.9 %", "53.6 %", "53.0 %", "44.4 %", "P < .01", "P = .01", "15 (6.3 %)", "2.5 %")
 TEXTS = dict.fromkeys(("name", "citation", "headline", "source"), "")
@@ -17,19 +18,18 @@ IDENTIFIERS = ("29150995", "30266886", "24975855", "NCT01371760", "NCT01450072",
 def test_the_default_evidence_names_every_source_and_every_figure_of_the_abstract(
     evidence_document: dict[str, Any],
 ) -> None:
-    evidence = report.evidence_entries(evidence_document, file="evidence.toml")
-    published = report.published_entries(evidence_document, file="evidence.toml")
+    found = evidence.read(evidence_document, "evidence.toml")
 
-    text = " ".join(f"{one.citation} {one.name} {[link.label for link in one.links]}" for one in evidence)
+    text = " ".join(f"{one.citation} {one.name} {[link.label for link in one.links]}" for one in found.evidence)
     assert all(identifier in text for identifier in IDENTIFIERS)
     assert "FDA safety communication, 10 May 2012" in text
-    assert [one.kind for one in evidence].count("sham-controlled trial") == 3
-    values = " ".join(one.value for one in published)
+    assert [one.kind for one in found.evidence].count("sham-controlled trial") == 3
+    values = " ".join(one.value for one in found.published)
     assert all(figure in values for figure in FIGURES_OF_THE_ABSTRACT)
 
 
 def test_what_the_default_evidence_names_beside_the_abstract_is_computed(
-    inputs: report.ReportInputs,
+    inputs: ReportInputs,
 ) -> None:
     keys = ("analysis", "scale", "visit", "group", "responder", "category", "statistic", "denominator_kind")
     computed = set(inputs.statistics[list(keys)].itertuples(index=False, name=None))
@@ -52,19 +52,14 @@ def test_the_default_evidence_does_not_say_effective(evidence_document: dict[str
         ({"published": [{"label": "a"}]}, "published[0]"),
         ({"published": [{"label": "a", "value": "b", "beside": [{"x": "y"}]}]}, "published[0].beside[0].x"),
         ({"evidence": [{**TEXTS, "kind": "hearsay"}]}, "evidence[0].kind"),
+        ({"colour": []}, "colour"),
+        ({"published": []}, "evidence"),
         ({"evidence": [{"links": [{"label": "a", "url": "javascript:alert(1)"}]}]}, "evidence[0].links[0].url"),
     ],
 )
 def test_a_fault_in_the_evidence_file_is_named_with_its_place(document: dict[str, Any], path: str) -> None:
-    read = report.published_entries if "published" in document else report.evidence_entries
-
     with pytest.raises(MappingError) as caught:
-        read(document, file="evidence.toml")
+        evidence.read(document, "evidence.toml")
 
     assert caught.value.path == path
     assert caught.value.file == "evidence.toml"
-
-
-def test_a_mapping_without_evidence_has_none() -> None:
-    assert report.published_entries({}, file="evidence.toml") == ()
-    assert report.evidence_entries({}, file="evidence.toml") == ()
