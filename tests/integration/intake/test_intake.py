@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,14 +100,8 @@ def test_a_resource_with_an_undeclared_modifier_is_listed_and_not_used(
 def test_a_declared_modifier_is_read(default_mapping: Mapping, fhir: Any) -> None:
     study = default_mapping.study
     declared = study.modifier_extensions.model_copy(update={"urls": ["http://a.example/modifier"]})
-    mapping = Mapping(
-        folder=default_mapping.folder,
-        study=study.model_copy(update={"modifier_extensions": declared}),
-        evidence=default_mapping.evidence,
-        views=default_mapping.views,
-        value_sets=default_mapping.value_sets,
-        concept_maps=default_mapping.concept_maps,
-    )
+    updated = study.model_copy(update={"modifier_extensions": declared})
+    mapping = replace(default_mapping, study=updated)
     body = json.dumps(fhir.response(modifierExtension=MODIFIER)).encode()
 
     assert isinstance(intake.read_response(mapping, body, str), Response)
