@@ -167,15 +167,18 @@ def open_sqlite(path: Path, metadata: sa.MetaData, schema_version: int) -> sa.En
     failing half-way; a read (`engine.execution_options(is_read=True).connect()`) sees one state and blocks nobody.
 
     Raises:
-        InputError: it cannot be opened, is no database, or was written by a newer version.
+        InputError: it cannot be opened, is no database, or was written by another version.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         engine = _engine(path)
         with engine.begin() as connection:
             found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            if found > schema_version:
-                problem = f"written by a newer version (schema {found}, this is {schema_version}); update the software"
+            if found not in (0, schema_version):
+                age, advice = (
+                    ("a newer", "update the software") if found > schema_version else ("an older", "move it away")
+                )
+                problem = f"written by {age} version (schema {found}, this is {schema_version}); {advice}"
                 raise InputError(path=str(path), problem=problem)
             metadata.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {schema_version:d}")

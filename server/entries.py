@@ -100,6 +100,7 @@ def settled(row: dict[str, Any], settlement: Settlement) -> Change:
         "reason": settlement.reason,
         "due": settlement.due if state == "waiting" else "",
         "sent_hash": row["sent_hash"] if settlement.maybe_sent else "",
+        "is_open": state in ("sending", "unknown") or (state == "accepted" and not known_id),
         "ehr_id": known_id,
         "ehr_version": settlement.ehr_version or ("" if settlement.state in _TAKEN else row["ehr_version"]),
         "delivered_hash": _delivered(row, settlement),

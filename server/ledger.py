@@ -32,6 +32,7 @@ __all__ = ["Entry", "Ledger", "PlanCounts", "Settlement"]
 
 _BATCH = 250
 _ENTRY_COLUMNS = [outcomes.c[name] for name in Entry.__slots__]
+_WITHOUT_CONTENT = [column for column in outcomes.c if column.name != "content"]
 _Row = dict[str, Any]
 
 
@@ -111,8 +112,7 @@ class Ledger:
         withdrawn, remaining = 0, iter(reasons)
         while batch := list(itertools.islice(remaining, _BATCH)):
             with self._engine.begin() as connection:
-                held = self._held(connection, site, [response_id for response_id, _ in batch])
-                changes = [change for row in held if (change := planning.withdrawal(row))]
+                changes = _withdrawals(_of_responses(connection, site, [response_id for response_id, _ in batch]))
                 self._change(connection, site, changes)
                 noted = [{"site": site, "response_id": response_id, "reason": reason} for response_id, reason in batch]
                 connection.execute(_upsert_reason(), noted)
@@ -127,10 +127,9 @@ class Ledger:
         moment = self.now()
         statement = (
             outcomes.update()
-            .where(outcomes.c.site == site, outcomes.c.key.in_(keys), outcomes.c.state.in_(states.DUE))
-            .values(
-                state="sending", sent_hash=outcomes.c.content_hash, sent_at=moment, reason="", due="", changed_at=moment
-            )
+            .where(outcomes.c.site == site, outcomes.c.key.in_(keys), _state_is_one_of(states.DUE))
+            .values(state="sending", is_open=True, sent_hash=outcomes.c.content_hash, sent_at=moment)
+            .values(reason="", due="", changed_at=moment)
             .returning(*_ENTRY_COLUMNS)
         )
         with self._engine.begin() as connection:
@@ -145,9 +144,9 @@ class Ledger:
         """Record what came of a request, or of looking for what was on its way."""
         moment = self.now()
         with self._engine.begin() as connection:
-            held = self._held_keys(connection, site, [settlement.key for settlement in settlements])
+            held = _of_keys(connection, site, [settlement.key for settlement in settlements])
             self._change(connection, site, [settled(held[one.key], one) for one in settlements])
-            if request_id:
+            if request_id and settlements:
                 connection.execute(
                     attempts.update().where(
                         attempts.c.site == site,
@@ -166,7 +165,7 @@ class Ledger:
         statement = outcomes.update().where(
             outcomes.c.site == site,
             outcomes.c.key.in_(keys),
-            outcomes.c.state.in_(states.DUE),
+            _state_is_one_of(states.DUE),
             outcomes.c.reason != reason,
         )
         with self._engine.begin() as connection:
@@ -175,7 +174,7 @@ class Ledger:
     def note_read(self, site: str, read: Sequence[tuple[Entry, Settlement]]) -> int:
         """Record what reading back showed; what changed since it was read is left alone. Returns how many were."""
         with self._engine.begin() as connection:
-            held = self._held_keys(connection, site, [entry.key for entry, _ in read])
+            held = _of_keys(connection, site, [entry.key for entry, _ in read])
             same = [
                 (held[entry.key], settlement)
                 for entry, settlement in read
@@ -189,26 +188,21 @@ class Ledger:
 
         At most `limit` entries, which must exceed those of one response. The Devices (response id empty) come first.
         """
-        query = (
-            sa.select(*_ENTRY_COLUMNS)
-            .where(outcomes.c.site == site, outcomes.c.state.in_(states.DUE), outcomes.c.due <= self.now())
-            .order_by(outcomes.c.response_id)
-            .limit(limit)
-        )
+        query = sa.select(*_ENTRY_COLUMNS).where(outcomes.c.site == site, outcomes.c.due <= self.now())
         if after is not None:
             query = query.where(outcomes.c.response_id > after)
-        entries = self._entries(query)
+        query = query.order_by(outcomes.c.response_id).limit(limit)
+        # One query a state: then the index gives them in order, whatever else the ledger holds.
+        found = [entry for state in states.DUE for entry in self._entries(query.where(outcomes.c.state == state))]
+        entries = sorted(found, key=_sending_order)[:limit]
         if len(entries) == limit and entries[0].response_id != entries[-1].response_id:
             entries = [entry for entry in entries if entry.response_id != entries[-1].response_id]
-        return sorted(entries, key=_sending_order)
+        return entries
 
     def on_their_way(self, site: str, *, after: str, limit: int) -> list[Entry]:
         """Return what must be read before it is sent again, in order of key: also what was taken without an id."""
-        without_id = sa.and_(outcomes.c.state == "accepted", outcomes.c.ehr_id == "")
         query = sa.select(*_ENTRY_COLUMNS).where(
-            outcomes.c.site == site,
-            outcomes.c.key > after,
-            sa.or_(outcomes.c.state.in_(states.ON_THEIR_WAY), without_id),
+            outcomes.c.site == site, outcomes.c.key > after, outcomes.c.is_open.is_(True)
         )
         return self._entries(query.order_by(outcomes.c.key).limit(limit))
 
@@ -216,7 +210,7 @@ class Ledger:
         """Return what the chart is said to hold, in order of key."""
         sent = sa.or_(outcomes.c.state != "retracted", outcomes.c.ehr_id != "")
         query = sa.select(*_ENTRY_COLUMNS).where(
-            outcomes.c.site == site, outcomes.c.key > after, outcomes.c.state.in_(states.IN_CHART), sent
+            outcomes.c.site == site, outcomes.c.key > after, _state_is_one_of(states.IN_CHART), sent
         )
         return self._entries(query.order_by(outcomes.c.key).limit(limit))
 
@@ -263,19 +257,15 @@ class Ledger:
 
     def _plan_batch(self, site: str, rows: list[_Row], batch: Sequence[Outcome]) -> PlanCounts:
         with self._engine.begin() as connection:
-            held = {row["key"]: row for row in self._held(connection, site, [one.response_id for one in batch])}
-            held |= self._held_keys(connection, site, [row["key"] for row in rows if row["key"] not in held])
+            held = _of_responses(connection, site, [one.response_id for one in batch], _WITHOUT_CONTENT)
+            held |= _of_keys(connection, site, [row["key"] for row in rows if row["key"] not in held])
             moment = self.now()
             new = [{**row, "planned_at": moment, "changed_at": moment} for row in rows if row["key"] not in held]
             changes = [
                 change for row in rows if row["key"] in held and (change := planning.change(held[row["key"]], row))
             ]
-            planned_keys = {row["key"] for row in rows}
-            superseded = [
-                change
-                for key, row in held.items()
-                if batch and key not in planned_keys and (change := planning.withdrawal(row))
-            ]
+            others = held.keys() - {row["key"] for row in rows}
+            superseded = _withdrawals(_of_keys(connection, site, list(others)))
             if new:
                 connection.execute(outcomes.insert(), new)
             self._change(connection, site, [*changes, *superseded])
@@ -300,14 +290,6 @@ class Ledger:
             keys = [responses.c.site, responses.c.response_id]
             connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), values)
 
-    def _held(self, connection: sa.Connection, site: str, response_ids: Sequence[str]) -> list[_Row]:
-        query = sa.select(outcomes).where(outcomes.c.site == site, outcomes.c.response_id.in_(response_ids))
-        return [dict(row) for row in connection.execute(query).mappings()]
-
-    def _held_keys(self, connection: sa.Connection, site: str, keys: Sequence[str]) -> dict[str, _Row]:
-        query = sa.select(outcomes).where(outcomes.c.site == site, outcomes.c.key.in_(keys))
-        return {row["key"]: dict(row) for row in connection.execute(query).mappings()}
-
     def _change(self, connection: sa.Connection, site: str, changes: Sequence[planning.Change]) -> None:
         """Write changes of rows; the one place where a state becomes another, besides `claim`."""
         moment = self.now()
@@ -325,8 +307,32 @@ class Ledger:
             )  # fmt: skip
 
 
+def _of_responses(
+    connection: sa.Connection,
+    site: str,
+    response_ids: Sequence[str],
+    columns: Sequence[sa.Column[Any]] = tuple(outcomes.c),
+) -> dict[str, _Row]:
+    query = sa.select(*columns).where(outcomes.c.site == site, outcomes.c.response_id.in_(response_ids))
+    return {row["key"]: dict(row) for row in connection.execute(query).mappings()} if response_ids else {}
+
+
+def _of_keys(connection: sa.Connection, site: str, keys: Sequence[str]) -> dict[str, _Row]:
+    query = sa.select(outcomes).where(outcomes.c.site == site, outcomes.c.key.in_(keys))
+    return {row["key"]: dict(row) for row in connection.execute(query).mappings()} if keys else {}
+
+
+def _withdrawals(rows: Mapping[str, _Row]) -> list[planning.Change]:
+    return [change for row in rows.values() if (change := planning.withdrawal(row))]
+
+
 def _entry(row: sa.RowMapping) -> Entry:
     return Entry(**row)
+
+
+def _state_is_one_of(wanted: frozenset[State]) -> sa.ColumnElement[bool]:
+    """Filter by state without its index: most rows are in one state, and the key finds those asked for faster."""
+    return outcomes.c.state.concat("").in_(sorted(wanted))
 
 
 def _counts(connection: sa.Connection, site: str, resource_type: str) -> Counter[State]:

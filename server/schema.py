@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 SCHEMA_VERSION: Final = 1
 
+_OPEN = sa.text("is_open IS 1")  # a few rows at most, found without reading the others
+
 metadata = sa.MetaData()
 
 outcomes = sa.Table(
@@ -28,6 +30,7 @@ outcomes = sa.Table(
     sa.Column("due", sa.String, nullable=False, default=""),  # of `waiting`
     sa.Column("sent_hash", sa.String, nullable=False, default=""),  # what may have reached the server, unproven
     sa.Column("sent_at", sa.String, nullable=False, default=""),
+    sa.Column("is_open", sa.Boolean, nullable=False, default=False),  # must be read before it may be sent again
     sa.Column("ehr_id", sa.String, nullable=False, default=""),
     sa.Column("ehr_version", sa.String, nullable=False, default=""),
     sa.Column("delivered_hash", sa.String, nullable=False, default=""),  # what the server said it took
@@ -35,6 +38,7 @@ outcomes = sa.Table(
     sa.Column("changed_at", sa.String, nullable=False),
     sa.Index("outcome_by_state", "site", "state", "response_id"),
     sa.Index("outcome_by_response", "site", "response_id"),
+    sa.Index("outcome_open", "site", "key", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 attempts = sa.Table(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from integration import outcomes
 from integration.errors import DeliveryError, InputError
@@ -310,6 +311,35 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="newer version"):
         Ledger.open(tmp_path / "l.sqlite")
+
+
+def test_the_searches_of_every_run_use_an_index(ledger: Ledger) -> None:
+    def plan_of(run: Callable[[], object]) -> list[str]:
+        seen: list[tuple[str, object]] = []
+
+        def note(_: object, __: object, statement: str, parameters: object, *___: object) -> None:
+            seen.append((statement, parameters))
+
+        sa.event.listen(ledger._engine, "before_cursor_execute", note)
+        run()
+        sa.event.remove(ledger._engine, "before_cursor_execute", note)
+        with sqlite3.connect(ledger._path) as connection:
+            queries = [one for one in seen if one[0].startswith(("SELECT", "UPDATE"))]
+            steps = [
+                row[3] for query in queries for row in connection.execute(f"EXPLAIN QUERY PLAN {query[0]}", query[1])
+            ]
+        connection.close()
+        return steps
+
+    assert plan_of(lambda: ledger.on_their_way("north", after="", limit=10)) == [
+        "SEARCH outcome USING INDEX outcome_open (site=? AND key>?)"
+    ]
+    assert set(plan_of(lambda: ledger.due("north", after="r", limit=10))) == {
+        "SEARCH outcome USING INDEX outcome_by_state (site=? AND state=? AND response_id>?)"
+    }
+    assert plan_of(lambda: ledger.claim("north", ["k"], request_id="x", interaction="create"))[0].endswith(
+        "(site=? AND key=?)"
+    )
 
 
 def test_planning_holds_a_batch_at_a_time(ledger: Ledger, build_outcome: BuildOutcome, device: Resource) -> None:

@@ -32,7 +32,7 @@ BuildOutcome = Callable[..., outcomes.Outcome]
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server on a free loopback port, with a data folder of its own."""
     if not SEKMET.is_file():
-        pytest.skip("no sekmet-fhir in .sekmet; run `make sekmet` to install it")
+        pytest.skip("no sekmet-fhir in .sekmet; `make test` installs it")
     folder = tmp_path_factory.mktemp("sekmet")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
