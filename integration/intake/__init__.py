@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from integration.intake import newest, patients, rejection
-from integration.intake.reader import FindPatient, Reader
+from integration.intake.reader import FindPatient, Reader, Reading
 from integration.intake.rejection import RejectedError, Rejection
 from integration.mapping import Mapping
-from integration.records import Patient, PatientRows, Response
+from integration.records import AdverseEvent, Condition, Patient, PatientRows, Procedure, Response
 from integration.sources.resource import RawResource, Source, Unreadable
 
 __all__ = ["READ_TYPES", "FindPatient", "Intake", "RejectedError", "Rejection", "find_patient", "read", "read_response"]
@@ -85,7 +85,7 @@ def read(source: Source, mapping: Mapping, on_resource: Progress = lambda _: Non
     collected = _Collection(mapping, survey)
     for position, found in enumerate(source):
         on_resource(found)
-        if isinstance(found, RawResource):
+        if isinstance(found, RawResource) and position not in survey.rejections:
             collected.take(found, position)
     return collected.intake()
 
@@ -228,22 +228,33 @@ class _Collection:
         self._rejections = survey.rejections
 
     def take(self, raw: RawResource, position: int) -> None:
-        """Read one resource, unless it is a Patient, an older version, or was rejected before."""
-        if position in self._rejections:
-            return
+        """Read one resource, unless it is a Patient, an older version, or of a type that the study does not read."""
         header = newest.header(raw.body)
-        kind = header.resource_type
-        if kind not in READ_TYPES or kind == "Patient" or not self._survey.newest.counts((kind, header.id), position):
-            return
-        try:
-            self._reader.guard(raw.body)
-            self._read(kind, raw)
-        except RejectedError as error:
-            self._rejections[position] = rejection.of(raw, _reference(header), error)
-            if kind == "QuestionnaireResponse" and not self._has_row(header.id):
-                self._responses.append(self._reader.rejected_response(header.id, raw.body))
+        kind, logical_id = header.resource_type, header.id
+        if kind in READ_TYPES and kind != "Patient" and self._survey.newest.counts((kind, logical_id), position):
+            self._keep(raw, position, kind, self._reader.read(kind, logical_id, raw.body))
+
+    def _keep(self, raw: RawResource, position: int, kind: str, reading: Reading) -> None:
+        record = reading.record
+        if isinstance(record, Response):
+            self._responses.append(record)
+        if reading.problem:
+            self._rejections[position] = rejection.of(raw, _named(kind, reading.logical_id), reading.problem)
         else:
             self._accepted[kind] += 1
+        if record is not None and record.patient_id in self._rows:
+            self._sort_in(self._rows[record.patient_id], record)
+
+    @staticmethod
+    def _sort_in(rows: PatientRows, record: Condition | Procedure | AdverseEvent | Response) -> None:
+        if isinstance(record, Response):
+            rows.responses.append(record)
+        elif isinstance(record, Procedure):
+            rows.procedures.append(record)
+        elif isinstance(record, Condition):
+            rows.conditions.append(record)
+        else:
+            rows.adverse_events.append(record)
 
     def intake(self) -> Intake:
         """Return everything that was collected."""
@@ -258,29 +269,6 @@ class _Collection:
             not_read=self._survey.not_read,
             accepted=self._accepted,
         )
-
-    def _read(self, kind: str, raw: RawResource) -> None:
-        if kind == "QuestionnaireResponse":
-            self._take_response(raw)
-        elif kind == "Condition":
-            if condition := self._reader.condition(raw.body):
-                self._rows[condition.patient_id].conditions.append(condition)
-        elif kind == "Procedure":
-            if procedure := self._reader.procedure(raw.body):
-                self._rows[procedure.patient_id].procedures.append(procedure)
-        elif event := self._reader.adverse_event(raw.body):
-            self._rows[event.patient_id].adverse_events.append(event)
-
-    def _take_response(self, raw: RawResource) -> None:
-        response, problem = self._reader.response(raw.body)
-        self._responses.append(response)
-        if response.patient_id in self._rows:
-            self._rows[response.patient_id].responses.append(response)
-        if problem:
-            raise problem
-
-    def _has_row(self, response_id: str) -> bool:
-        return bool(self._responses) and self._responses[-1].response_id == response_id
 
 
 def _reference(header: newest.Header | None) -> str:

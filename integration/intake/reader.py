@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,22 @@ UNUSABLE_CONDITION: Final = frozenset(("refuted", "entered-in-error"))
 _MS_TYPES: Final[tuple[tuple[str, MsType], ...]] = (("ms-rrms", "RRMS"), ("ms-spms", "SPMS"), ("ms-ppms", "PPMS"))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What reading one resource gave.
+
+    Attributes:
+        logical_id: of the resource.
+        record: None where the study has no use for the resource, or it was rejected; a QuestionnaireResponse always
+            has one.
+        problem: why it is rejected; None if it is not.
+    """
+
+    logical_id: str
+    record: Condition | Procedure | AdverseEvent | Response | None
+    problem: RejectedError | None = None
+
+
 class Reader:
     """Reads resources one by one.
 
@@ -42,7 +59,7 @@ class Reader:
         mapping: the study.
         find_patient: who a subject is.
 
-    Every method takes a resource as JSON and raises RejectedError where it cannot be used.
+    Every method takes a resource as JSON; all but `read` raise RejectedError where it cannot be used.
     """
 
     def __init__(self, mapping: Mapping, find_patient: FindPatient) -> None:
@@ -51,6 +68,19 @@ class Reader:
         self._rule = mapping.study.instrument.missing_item_rule
         self._declared = frozenset(mapping.study.modifier_extensions.urls)
         self._find_patient = find_patient
+
+    def read(self, kind: str, logical_id: str, body: bytes) -> Reading:
+        """Read a resource of one of the types that the study reads, Patient aside."""
+        try:
+            self.guard(body)
+            if kind == "QuestionnaireResponse":
+                response, problem = self.response(body)
+                return Reading(logical_id=logical_id, record=response, problem=problem)
+            record = {"Condition": self.condition, "Procedure": self.procedure, "AdverseEvent": self.adverse_event}
+            return Reading(logical_id=logical_id, record=record[kind](body))
+        except RejectedError as error:
+            kept = self.rejected_response(logical_id, body) if kind == "QuestionnaireResponse" else None
+            return Reading(logical_id=logical_id, record=kept, problem=error)
 
     def patient(self, body: bytes) -> tuple[Patient, frozenset[str]]:
         """Return the Patient and the ids of those that replace it."""
