@@ -19,6 +19,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from integration import versions
 from integration.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -261,18 +262,11 @@ def _is_newer(row: dict[str, Any], held: dict[str, Any] | None) -> bool:
         return True
     if row["content_hash"] == held["content_hash"]:
         return False
-    if row["version_id"].isdecimal() and held["version_id"].isdecimal() and row["version_id"] != held["version_id"]:
-        return int(row["version_id"]) > int(held["version_id"])
-    ours, theirs = _instant(row["last_updated"]), _instant(held["last_updated"])
-    return ours >= theirs if ours and theirs else True
+    return versions.is_newer(_version(row), _version(held))
 
 
-def _instant(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _version(row: dict[str, Any]) -> versions.Version:
+    return versions.version({"versionId": row["version_id"], "lastUpdated": row["last_updated"]})
 
 
 def _upsert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:

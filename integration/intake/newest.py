@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from integration import versions
 from integration.intake.rejection import RejectedError
 from integration.sources.resource_types import RESOURCE_TYPES
 
@@ -21,8 +21,6 @@ class Header(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 Key = tuple[str, str]
 """Resource type and logical id."""
-Version = tuple[int | None, datetime | None]
-"""`meta.versionId` if it is a number, `meta.lastUpdated` if it is an instant."""
 
 _decode = msgspec.json.Decoder(Header).decode
 
@@ -56,17 +54,17 @@ class Newest:
 
     def __init__(self) -> None:
         self._positions: dict[Key, int] = {}
-        self._versions: dict[Key, Version] = {}
+        self._versions: dict[Key, versions.Version] = {}
         self.superseded = 0
 
     def see(self, key: Key, found: Header, position: int) -> None:
         """Take notice of one version, in order of reading."""
-        version = _version(found.meta)
+        version = versions.version(found.meta)
         if key not in self._positions:
             self._keep(key, version, position)
             return
         self.superseded += 1
-        if _is_newer(version, self._versions.get(key, (None, None))):
+        if versions.is_newer(version, self._versions.get(key, versions.UNKNOWN)):
             self._keep(key, version, position)
 
     def counts(self, key: Key, position: int) -> bool:
@@ -77,36 +75,7 @@ class Newest:
         """Return the ids of a type with the position that counts, in order of first reading."""
         return [(key[1], position) for key, position in self._positions.items() if key[0] == resource_type]
 
-    def _keep(self, key: Key, version: Version, position: int) -> None:
+    def _keep(self, key: Key, version: versions.Version, position: int) -> None:
         self._positions[key] = position
-        if version != (None, None):  # else the last that is known stays: what is older than it must not come back
+        if version != versions.UNKNOWN:  # else the last that is known stays: what is older than it must not come back
             self._versions[key] = version
-
-
-def _version(meta: Any) -> Version:
-    if not isinstance(meta, dict):
-        return None, None
-    return _number(meta.get("versionId")), _instant(meta.get("lastUpdated"))
-
-
-def _number(text: Any) -> int | None:
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 64 else None
-
-
-def _instant(text: Any) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return instant if instant is not None and instant.tzinfo else None
-
-
-def _is_newer(version: Version, than: Version) -> bool:
-    """The highest versionId if both are numbers, else the latest lastUpdated, else the one read last."""
-    number, other_number = version[0], than[0]
-    if number is not None and other_number is not None and number != other_number:
-        return number > other_number
-    instant, other_instant = version[1], than[1]
-    if instant is not None and other_instant is not None and instant != other_instant:
-        return instant > other_instant
-    return True
