@@ -6,28 +6,24 @@ optional until something needs them: without a file every setting has its defaul
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from integration.errors import SettingsError
+from integration.toml_tables import Table, faults
 
 FILE_NAME = "outcome-bridge.toml"
 VARIABLE = "OUTCOME_BRIDGE_SETTINGS"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Service(_Table):
+class Service(Table):
     """What the HTTP service listens on.
 
     Attributes:
@@ -50,7 +46,7 @@ class Service(_Table):
         return host
 
 
-class Authentication(_Table):
+class Authentication(Table):
     """How a site's server wants to be asked.
 
     Attributes:
@@ -60,7 +56,7 @@ class Authentication(_Table):
     type: Literal["none"] = "none"
 
 
-class Limits(_Table):
+class Limits(Table):
     """What a site's server is asked to bear.
 
     Attributes:
@@ -79,7 +75,7 @@ class Limits(_Table):
     settle_seconds: float = Field(default=10.0, ge=0, strict=False)
 
 
-class Site(_Table):
+class Site(Table):
     """One EHR's FHIR server, as `sites/NAME.toml` describes it.
 
     Attributes:
@@ -107,7 +103,7 @@ class Site(_Table):
         return url.rstrip("/")
 
 
-class Settings(_Table):
+class Settings(Table):
     """What an operator may change.
 
     Attributes:
@@ -190,35 +186,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(file=str(path), problem=f"is not TOML: {error}") from error
 
 
-_Model = TypeVar("_Model", bound=_Table)
+_Model = TypeVar("_Model", bound=Table)
 
 
 def _validated(model: type[_Model], table: dict[str, Any], path: Path) -> _Model:
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        problems = [_problem(model, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        problems = [f"{key}: {problem}" for key, problem in faults(model, error)]
         raise SettingsError(file=str(path), problem="; ".join(problems)) from None
-
-
-def _problem(model: type[BaseModel], location: tuple[int | str, ...], kind: str, message: str) -> str:
-    key = ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        return f"unknown key '{key}'; {_nearest(str(location[-1]), _keys(model, location[:-1]))}"
-    if kind == "missing":
-        return f"{key}: is missing; add it"
-    text = message.removeprefix("Value error, ")
-    return f"{key}: {text[:1].lower()}{text[1:]}"
-
-
-def _keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return sorted(set(model.model_fields) - {"folder", "file", "name"})
-
-
-def _nearest(key: str, keys: list[str]) -> str:
-    near = difflib.get_close_matches(key, keys, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"the keys are: {', '.join(keys)}"

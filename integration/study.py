@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from integration import toml_tables
 from integration.errors import MappingError
 from integration.msis29 import MissingItemRule, Version
+from integration.toml_tables import Table
 
 Criterion = Literal["venoplasty", "multiple_sclerosis", "baseline", "imaging_before"]
-PhysicalResponder = Literal["any_decrease", "6", "7", "7.5", "8", "10", "reliable"]
+Responder = Literal["any_decrease", "6", "7", "7.5", "8", "10", "reliable"]
 BASELINE: Final = "baseline"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class StudyTable(_Table):
+class StudyTable(Table):
     """Who the study is."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -28,20 +26,20 @@ class StudyTable(_Table):
     fhir_version: Literal["4.0.1", "4.3.0", "5.0.0"] = "4.0.1"
 
 
-class ModifierExtensions(_Table):
+class ModifierExtensions(Table):
     """The modifier extensions that a site has understood and declared harmless to the study."""
 
-    urls: list[str] = []
+    urls: list[str] = Field(default_factory=list)
 
 
-class MinimumAnswered(_Table):
+class MinimumAnswered(Table):
     """How many items must be answered for a score."""
 
     physical: Annotated[int, Field(ge=1, le=20)] = 10
     psychological: Annotated[int, Field(ge=1, le=9)] = 5
 
 
-class Instrument(_Table):
+class Instrument(Table):
     """Which questionnaires are the MSIS-29, and what makes a response scorable."""
 
     canonicals: dict[Version, list[str]]
@@ -71,7 +69,7 @@ class Instrument(_Table):
         return self
 
 
-class Visit(_Table):
+class Visit(Table):
     """A visit's window in days from the index procedure, both ends in, and which of several responses is taken."""
 
     first_day: int
@@ -88,7 +86,7 @@ class Visit(_Table):
         return self
 
 
-class Flow(_Table):
+class Flow(Table):
     """The order of the criteria; the first that fails is the patient's."""
 
     criteria: Annotated[list[Criterion], Field(min_length=1)]
@@ -102,19 +100,19 @@ class Flow(_Table):
         return self
 
 
-class Imaging(_Table):
+class Imaging(Table):
     """How long before the index procedure imaging counts."""
 
     days_before: Annotated[int, Field(ge=0)] = 365
 
 
-class AdverseEvents(_Table):
+class AdverseEvents(Table):
     """How long after a session an event counts."""
 
     days_after: Annotated[int, Field(ge=0)] = 30
 
 
-class TestRetest(_Table):
+class TestRetest(Table):
     """Test-retest reliability of the subscales, for the reliable change."""
 
     __test__ = False  # not a test, whatever its name begins with
@@ -123,16 +121,20 @@ class TestRetest(_Table):
     psychological: Annotated[float, Field(gt=0, lt=1)] = 0.87
 
 
-class Analysis(_Table):
+class Analysis(Table):
     """What the tables show."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    physical_responders: list[PhysicalResponder] = ["any_decrease", "7", "7.5", "8", "10", "reliable"]
-    psychological_responders: list[PhysicalResponder] = ["any_decrease", "6", "10", "reliable"]
+    physical_responders: list[Responder] = Field(
+        default_factory=lambda: list[Responder](("any_decrease", "7", "7.5", "8", "10", "reliable"))
+    )
+    psychological_responders: list[Responder] = Field(
+        default_factory=lambda: list[Responder](("any_decrease", "6", "10", "reliable"))
+    )
     test_retest: TestRetest = TestRetest()
 
 
-class StudyFile(_Table):
+class StudyFile(Table):
     """The whole of study.toml."""
 
     study: StudyTable
@@ -180,11 +182,5 @@ def faults(document: Mapping[str, Any], file: str) -> list[MappingError]:
 
 
 def _faults(error: ValidationError, file: str) -> list[MappingError]:
-    return [
-        MappingError(
-            file=file,
-            path=".".join(str(step) for step in fault["loc"]),
-            problem=str(fault["msg"]).removeprefix("Value error, "),
-        )
-        for fault in error.errors(include_url=False)
-    ]
+    found = toml_tables.faults(StudyFile, error)
+    return [MappingError(file=file, path=path, problem=problem) for path, problem in found]
