@@ -145,6 +145,7 @@ class _Survey:
         self.newest = newest.Newest()
         self.counts_by_file: dict[str, Counter[str]] = defaultdict(Counter)
         self.not_read = 0
+        self.responses_without_id = 0
         self.unknown = 0
         self.rejections: dict[int, Rejection] = {}
         self._patients: dict[int, tuple[RawResource, tuple[Patient, frozenset[str]] | RejectedError]] = {}
@@ -161,6 +162,7 @@ class _Survey:
         elif not isinstance(header.id, str) or not header.id:
             reference = f"{header.resource_type}/"
             self.rejections[position] = rejection.of(found, reference, RejectedError("id", "no id"))
+            self.responses_without_id += header.resource_type == "QuestionnaireResponse"
         else:
             self.newest.see((header.resource_type, header.id), header, position)
             if header.resource_type == "Patient":
@@ -184,7 +186,10 @@ class _Survey:
         return header
 
     def directory(self) -> tuple[patients.Directory, int]:
-        """Return the patients of the data and how many Patients were accepted; rejects those that cannot be used."""
+        """Return the patients of the data and how many Patients were accepted; rejects those that cannot be used.
+
+        The survey ends with it: what it kept to tell versions apart is let go.
+        """
         found: dict[str, tuple[Patient, frozenset[str]]] = {}
         places: dict[str, tuple[int, RawResource]] = {}
         for position, patient_id, raw, read_patient in self._newest_patients():
@@ -197,6 +202,8 @@ class _Survey:
         for patient_id, error in rejected.items():
             position, raw = places[patient_id]
             self.rejections[position] = rejection.of(raw, _named("Patient", patient_id), error)
+        self.newest.forget()
+        self._patients.clear()
         return directory, len(found) - len(rejected)
 
     def _newest_patients(
@@ -223,7 +230,7 @@ class _Collection:
         self._rows = {one.patient_id: PatientRows(patient=one) for one in directory.patients.values()}
         self._merged = len(directory.merged)
         self._reader = Reader(mapping, directory.find)
-        self._responses: list[Response] = []
+        self._responses = [Response(response_id="", reason="rejected") for _ in range(survey.responses_without_id)]
         self._accepted: Counter[str] = Counter(Patient=accepted_patients)
         self._rejections = survey.rejections
 
@@ -231,7 +238,7 @@ class _Collection:
         """Read one resource, unless it is a Patient, an older version, or of a type that the study does not read."""
         header = newest.header(raw.body)
         kind, logical_id = header.resource_type, header.id
-        if kind in READ_TYPES and kind != "Patient" and self._survey.newest.counts((kind, logical_id), position):
+        if kind in READ_TYPES and kind != "Patient" and not self._survey.newest.is_older(position):
             self._keep(raw, position, kind, self._reader.read(kind, logical_id, raw.body))
 
     def _keep(self, raw: RawResource, position: int, kind: str, reading: Reading) -> None:

@@ -50,32 +50,50 @@ def require_known_type(found: Header) -> None:
 
 
 class Newest:
-    """Keeps, for each resource, the position of the version that counts."""
+    """Tells, of each resource, which version counts.
+
+    After the last one was seen, `forget` leaves only the positions of the older versions in memory.
+    """
 
     def __init__(self) -> None:
-        self._positions: dict[Key, int] = {}
-        self._versions: dict[Key, versions.Version] = {}
-        self.superseded = 0
+        self._positions: dict[str, dict[str, int]] = {}
+        self._versions: dict[str, dict[str, versions.Version]] = {}
+        self._older: set[int] = set()
+
+    @property
+    def superseded(self) -> int:
+        """How many older versions there were."""
+        return len(self._older)
 
     def see(self, key: Key, found: Header, position: int) -> None:
         """Take notice of one version, in order of reading."""
+        resource_type, logical_id = key
+        positions = self._positions.setdefault(resource_type, {})
+        known = self._versions.setdefault(resource_type, {})
         version = versions.version(found.meta)
-        if key not in self._positions:
-            self._keep(key, version, position)
+        kept = positions.get(logical_id)
+        if kept is not None and not versions.is_newer(version, known.get(logical_id, versions.UNKNOWN)):
+            self._older.add(position)
             return
-        self.superseded += 1
-        if versions.is_newer(version, self._versions.get(key, versions.UNKNOWN)):
-            self._keep(key, version, position)
+        if kept is not None:
+            self._older.add(kept)
+        positions[logical_id] = position
+        if version != versions.UNKNOWN:  # else the last that is known stays: what is older than it must not come back
+            known[logical_id] = version
 
     def counts(self, key: Key, position: int) -> bool:
         """Return whether the version at this position is the one that counts."""
-        return self._positions.get(key) == position
+        return self._positions.get(key[0], {}).get(key[1]) == position
+
+    def is_older(self, position: int) -> bool:
+        """Return whether a version that was seen at this position gave way to another."""
+        return position in self._older
 
     def positions_of(self, resource_type: str) -> list[tuple[str, int]]:
         """Return the ids of a type with the position that counts, in order of first reading."""
-        return [(key[1], position) for key, position in self._positions.items() if key[0] == resource_type]
+        return list(self._positions.get(resource_type, {}).items())
 
-    def _keep(self, key: Key, version: versions.Version, position: int) -> None:
-        self._positions[key] = position
-        if version != versions.UNKNOWN:  # else the last that is known stays: what is older than it must not come back
-            self._versions[key] = version
+    def forget(self) -> None:
+        """Let go of ids and versions: no more are seen, and only `is_older` and `superseded` are asked."""
+        self._positions.clear()
+        self._versions.clear()

@@ -23,7 +23,8 @@ class Directory:
 
     def find(self, subject: str) -> str | None:
         """Return the id of the patient that a subject's id stands for, None if no such Patient is in the data."""
-        return subject if subject in self.patients else self.merged.get(subject)
+        found = self.patients.get(subject)
+        return found.patient_id if found else self.merged.get(subject)
 
 
 def resolve(

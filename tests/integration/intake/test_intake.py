@@ -151,6 +151,13 @@ def test_a_rejected_response_keeps_a_row_with_its_reason(
     assert_balanced(found)
 
 
+def test_a_response_without_an_id_keeps_a_row_too(read: Read, fhir: Any) -> None:
+    found = read(fhir.patient(), fhir.response(id=None), fhir.response(id=5), fhir.response())
+
+    assert [(one.response_id, one.reason) for one in found.responses] == [("", "rejected")] * 2 + [("r", "")]
+    assert_balanced(found)
+
+
 @pytest.mark.parametrize("changes", [{"status": "stopped"}, {"questionnaire": None}, {"item": None}])
 def test_a_response_that_is_not_scored_for_a_plain_reason_is_not_rejected(read: Read, fhir: Any, changes: Any) -> None:
     found = read(fhir.patient(), fhir.response(**changes))

@@ -96,6 +96,18 @@ def test_resources_of_other_types_or_ids_are_other_resources() -> None:
     assert not kept.counts(("Condition", "p"), 0)
 
 
+def test_which_versions_are_older_is_known_after_the_rest_was_forgotten() -> None:
+    kept = Newest()
+    for position, number in enumerate(("2", "3", "1")):
+        kept.see(KEY, newest.header(json.dumps({"meta": version(number)}).encode()), position)
+
+    kept.forget()
+
+    assert [kept.is_older(position) for position in range(3)] == [True, False, True]
+    assert kept.superseded == 2
+    assert kept.positions_of("Patient") == []
+
+
 # The header
 
 
