@@ -17,8 +17,6 @@ from integration.study import BASELINE, StudyFile
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
-SUM_DECIMALS: Final = 9
-"""Imputed sums are fractions; rounded to this many decimals, equal ones stay equal (ties matter to rank tests)."""
 _FULL_DATE_LENGTH: Final = len("1970-05-01")
 
 
@@ -90,7 +88,7 @@ def _visit_columns(candidate: Candidate, study: StudyFile) -> Iterator[tuple[str
         for subscale in msis29.SUBSCALES:
             found = subscale_score(response, subscale) if response else None
             yield f"{subscale.name}_{visit}", _number(found.score) if found else None
-            yield f"{subscale.name}_sum_{visit}", _sum(found.imputed_sum) if found else None
+            yield f"{subscale.name}_sum_{visit}", _number(found.imputed_sum) if found else None
             yield f"{subscale.name}_answered_{visit}", found.answered if found else None
 
 
@@ -99,7 +97,7 @@ def _change_columns(candidate: Candidate, study: StudyFile) -> Iterator[tuple[st
         for subscale in msis29.SUBSCALES:
             by = change(candidate, visit, subscale)
             yield f"{subscale.name}_change_{visit}", _number(by)
-            yield f"{subscale.name}_sum_change_{visit}", _sum(_sum_change(candidate, visit, subscale, by))
+            yield f"{subscale.name}_sum_change_{visit}", _number(_sum_change(candidate, visit, subscale, by))
             yield f"{subscale.name}_improved_{visit}", None if by is None else by < 0
 
 
@@ -143,8 +141,5 @@ def _last_contact_days(candidate: Candidate) -> int:
 
 
 def _number(value: Fraction | None) -> float | None:
+    """The nearest float, not rounded further: equal fractions give equal floats, and opposite ones opposite floats."""
     return None if value is None else float(value)
-
-
-def _sum(value: Fraction | None) -> float | None:
-    return None if value is None else round(float(value), SUM_DECIMALS)
