@@ -25,6 +25,8 @@ from integration.sources import files as file_source
 from integration.sources.resource import RawResource, Source, Unreadable
 
 DISTRIBUTION: Final = "outcome-bridge"
+TABLES: Final = ("cohort", "patients", "flow", "responses", "adverse_events", "statistics")
+"""The frames of a run that are written as CSV files of the same name."""
 SITE_OF_FILES: Final = "files"
 """Stands for the site in the identity of outcomes that were computed from files of no configured site."""
 
@@ -115,8 +117,7 @@ def compute(job: Job, progress: Progress) -> Results:
     with _timed(seconds, "read", progress):
         read = _read(job, progress)
     with _timed(seconds, "assess", progress):
-        assessments = [cohort.assess(rows, study) for rows in read.patients.values()]
-        frames = _frames(read, assessments, job.mapping)
+        frames = _frames(read, [cohort.assess(rows, study) for rows in read.patients.values()], job.mapping)
     with _timed(seconds, "analyse", progress):
         analysis = statistics.describe(frames["cohort"], frames["adverse_events"], _plan(job.mapping))
         frames["statistics"] = analysis.statistics
@@ -151,7 +152,7 @@ def origin(mapping: Mapping, site: str, now: datetime) -> outcomes.Origin:
 
 def write(results: Results, job: Job, folder: Path) -> None:
     """Write every file of the contract into an empty folder."""
-    for name in ("cohort", "patients", "flow", "responses", "adverse_events", "statistics"):
+    for name in TABLES:
         output.write_csv(results.frames[name], folder / f"{name}.csv")
     output.write_csv(tables.rejected(results.intake), folder / "rejected.csv")
     _parquet_ready(results.frames["cohort"], job.mapping).to_parquet(folder / "cohort.parquet", index=False)
@@ -280,7 +281,7 @@ def _record(results: Results, job: Job, outcome_counts: dict[str, int]) -> dict[
         },
         "balance": {**read.balance, "merged_patients": read.merged},
         "responses": results.reasons,
-        "output": {name: len(frame) for name, frame in results.frames.items()} | {"outcomes": outcome_counts},
+        "output": {name: len(results.frames[name]) for name in TABLES} | {"outcomes": outcome_counts},
         "seconds": {step: round(spent, 3) for step, spent in results.seconds.items()},
     }
 
