@@ -2,8 +2,9 @@
 
 `analyse` gives the rows of `statistics.csv`; `kaplan_meier` the curve of retreatment; `describe` both and the frames
 of a report. Change is always visit minus baseline, so negative is improvement, and every row says in `method` what
-was computed and which is minus which. Intervals are 95 % unless the plan says otherwise. Only the Wilcoxon tests are
-primary; the rest is exploratory. A single arm before and after cannot attribute a change to the procedure.
+was computed and which is minus which. Intervals are 95 % unless the plan says otherwise. The Wilcoxon tests are
+primary. Of the comparisons of groups, those that the abstract reports are labelled as its questions and not adjusted
+for their number; the others are exploratory. A single arm before and after cannot attribute a change to the procedure.
 
 What `statistic` may be, by `analysis`:
 
@@ -13,11 +14,13 @@ What `statistic` may be, by `analysis`:
 | | rate_wilson | the same (any_decrease, with_change) | Wilson | |
 | | reliable_change_limit | points that exceed measurement error | | |
 | | mcnemar | of those who differ between first and last visit, share improved at the first only | as rate | exact |
-| change | wilcoxon_w | R's V, sum of the ranks of rises, zeros dropped; n = non-zero | | normal; Holm, all four |
+| change | wilcoxon_w | R's V on raw sums, zeros dropped: summed ranks of rises; n non-zero | | normal; Holm, all four |
 | | wilcoxon_w_pratt | the same, zeros ranked | | normal |
-| | hodges_lehmann | pseudo-median, raw-sum points (0-100 where versions are mixed) | test inversion | |
-| | hodges_lehmann_0_100 | pseudo-median, points of 0-100 | test inversion | |
-| | rank_biserial | (R+ - R-) / (R+ + R-) | | |
+| | wilcoxon_w_0_100 | the same, zeros dropped, on points of 0-100; only where versions are mixed | | normal |
+| | rank_biserial | (R+ - R-) / (R+ + R-) of raw sums | | |
+| | hodges_lehmann | R's pseudo-median, raw sums, non-zero differences only; n = non-zero | test inversion | |
+| | hodges_lehmann_all | pseudo-median of all differences of raw sums, zeros kept | test inversion | |
+| | hodges_lehmann_0_100, hodges_lehmann_all_0_100 | the same two in points of 0-100 | test inversion | |
 | | sign_test | share of falls among non-zero differences | Clopper-Pearson | exact |
 | | paired_t | t | of the mean difference | Student |
 | | mean_change, median_change | points of 0-100 | Student; order statistics | |

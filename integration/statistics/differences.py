@@ -47,19 +47,9 @@ class Changes:
     versions: tuple[str, ...]
 
     @property
-    def is_one_version(self) -> bool:
-        """Whether a point of the raw sum means the same in everybody."""
-        return len(self.versions) <= 1
-
-    @property
-    def ranked(self) -> FloatArray:
-        """What rank tests take, (n,) float: differences of raw sums, or of points where versions are mixed."""
-        return self.sums if self.is_one_version else self.points
-
-    @property
-    def unit(self) -> str:
-        """The unit of `ranked`, in words."""
-        return "raw-sum points" if self.is_one_version else "points of 0-100, since versions 1 and 2 are mixed"
+    def is_mixed(self) -> bool:
+        """Whether several versions are among them, so that a point of the raw sum is not the same in everybody."""
+        return len(self.versions) > 1
 
     def of(self, members: BoolArray) -> FloatArray:
         """Return the change in points of some of the patients: members (patients,) bool -> (m,) float."""
@@ -114,3 +104,15 @@ def score_step(scale: str) -> Fraction:
     One point of a raw sum is `100 / (items x span)` points, the span 4 in version 1 and 3 in version 2.
     """
     return sum_step(scale) * Fraction(100, _ITEMS[scale] * lcm(*_SPANS))
+
+
+def raw_point_sizes(scale: str) -> dict[str, float]:
+    """Return how many points of 0-100 one point of the raw sum is in each version of the instrument.
+
+    >>> {version: round(size, 3) for version, size in raw_point_sizes("physical").items()}
+    {'1': 1.25, '2': 1.667}
+    """
+    return {
+        version: 100 / (_ITEMS[scale] * (highest - msis29.LOWEST_ANSWER))
+        for version, highest in msis29.HIGHEST_ANSWER.items()
+    }

@@ -37,7 +37,7 @@ class Figure:
         category: `improved`, `unchanged`, `worsened`, or empty.
         numerator: of a share; of a rank test the non-zero differences; None otherwise.
         denominator: patients, or sessions or pairs where the method says so; None if there is none.
-        denominator_kind: which patients the denominator counts, or empty.
+        denominator_kind: which patients the denominator counts; empty where it counts something else, as sessions.
         p_adjusted: by Holm within the family that the method names, NaN if it is in none.
     """
 

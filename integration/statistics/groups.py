@@ -45,8 +45,10 @@ def location_shift(first: FloatArray, second: FloatArray, confidence: float = 0.
     two steps to its `tol.root` of 1e-4.
 
     Returns:
-        Shift and interval in the unit of the samples, and n, both groups together; no interval where the groups are too
-        small to reach the confidence or no number differs inside them; nothing where a group is empty.
+        Shift and interval in the unit of the samples, and n, both groups together. Where differences are tied the
+        interval may end at a shift, even 0, that the test itself rejects: that end is not included. No interval where
+        the groups are too small to reach the confidence or no number differs inside them; nothing where a group is
+        empty.
     """
     n = len(first) + len(second)
     if not len(first) or not len(second):

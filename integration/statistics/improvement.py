@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -78,6 +79,7 @@ def _panel_figures(panel: _Panel, plan: AnalysisPlan) -> Iterator[Figure]:
         wording = responders.wording(responder, panel.reliable_limit, plan.test_retest[panel.scale])
         for category in responders.CATEGORIES:
             is_member = responders.members(panel.changes.points, responder, category, panel.reliable_limit)
+            is_defined = responder != RELIABLE or not math.isnan(panel.reliable_limit)
             template = Figure(
                 analysis="improvement_rate",
                 scale=panel.scale,
@@ -87,19 +89,19 @@ def _panel_figures(panel: _Panel, plan: AnalysisPlan) -> Iterator[Figure]:
                 statistic="rate",
                 method=_method(category, wording),
             )
-            yield from _over_all_denominators(template, int(is_member.sum()), panel, plan.confidence)
+            events = int(is_member.sum()) if is_defined else None
+            yield from _over_all_denominators(template, events, panel, plan.confidence)
 
 
-def _over_all_denominators(template: Figure, events: int, panel: _Panel, confidence: float) -> Iterator[Figure]:
+def _over_all_denominators(template: Figure, events: int | None, panel: _Panel, confidence: float) -> Iterator[Figure]:
     for kind, total in panel.totals.items():
         method = f"{template.method}; of {_DENOMINATORS[kind]}; Clopper-Pearson"
-        yield share(
-            replace(template, denominator_kind=kind, method=method),
-            events=events,
-            total=total,
-            confidence=confidence,
-        )
-    if template.responder == ANY_DECREASE:
+        figure = replace(template, denominator_kind=kind, method=method)
+        if events is None:
+            yield replace(figure, denominator=total, estimate=Estimate(n=total))
+        else:
+            yield share(figure, events=events, total=total, confidence=confidence)
+    if template.responder == ANY_DECREASE and events is not None:
         total = panel.totals["with_change"]
         yield replace(
             template,

@@ -47,8 +47,13 @@ def signed_rank(differences: FloatArray, zeros: Literal["wilcox", "pratt"] = "wi
     return Estimate(value=float(one_sided.statistic), p_value=min(1.0, float(result.pvalue)), n=nonzero)
 
 
-def hodges_lehmann(differences: FloatArray, confidence: float = 0.95) -> Estimate:
-    """Return the pseudo-median, the median of the Walsh averages of non-zero differences (doi:10.1214/aoms/1177704172).
+def hodges_lehmann(
+    differences: FloatArray, confidence: float = 0.95, *, zeros: Literal["drop", "keep"] = "drop"
+) -> Estimate:
+    """Return the pseudo-median, the median of the Walsh averages of the differences (doi:10.1214/aoms/1177704172).
+
+    R leaves out the differences that are zero, as the signed-rank test does; `keep` takes them all, so that who did not
+    change pulls the estimate towards zero.
 
     The interval is the set of shifts that the signed-rank test with continuity correction does not reject. The number
     of Walsh averages above a shift falls by one at each of them, so the ends are Walsh averages: with N = n(n + 1)/2
@@ -60,15 +65,24 @@ def hodges_lehmann(differences: FloatArray, confidence: float = 0.95) -> Estimat
     >>> shift = hodges_lehmann(sleep)
     >>> f"{shift.value:.2f} {shift.ci_low:.2f} {shift.ci_high:.2f} {shift.n}"
     '1.40 1.05 2.95 9'
+    >>> shift = hodges_lehmann(sleep, zeros="keep")
+    >>> f"{shift.value:.2f} {shift.n}"
+    '1.30 10'
 
-    The same in R: `wilcox.test(extra ~ group, data = sleep, paired = TRUE, conf.int = TRUE)`, with the sign turned.
+    The same in R: `wilcox.test(extra ~ group, data = sleep, paired = TRUE, conf.int = TRUE)`, with the sign turned;
+    with zeros kept, `wilcox.test(differences + 1000, conf.int = TRUE)$conf.int - 1000`, where none is zero any more.
+
+    Args:
+        differences: (n,) float.
+        confidence: of the interval, 0-1.
+        zeros: `drop` leaves out differences of zero, `keep` does not.
 
     Returns:
-        Pseudo-median and interval in the unit of the differences, and n, the number of non-zero differences. No
-        interval where so few differences cannot reach the confidence (R then lowers it) or all are equal; nothing if
-        all are zero.
+        Pseudo-median and interval in the unit of the differences, and n, how many entered. Where differences are tied
+        the interval may end at a shift that the test itself rejects: that end is not included. No interval where so
+        few differences cannot reach the confidence (R then lowers it) or all are equal; nothing if none entered.
     """
-    sample = counted(differences[differences != 0])
+    sample = counted(differences if zeros == "keep" else differences[differences != 0])
     n = sample.size
     if not n:
         return Estimate()

@@ -70,9 +70,8 @@ def _stents_per_session(cohort: pd.DataFrame, plan: AnalysisPlan) -> Figure:
         Figure(
             analysis="stent",
             statistic="rate_per_session",
-            denominator_kind="cohort",
-            method="sessions with a venous stent of all treatment sessions of the cohort; Clopper-Pearson, "
-            "sessions of one patient taken as independent",
+            method="sessions with a venous stent, of all treatment sessions of the cohort (denominator and n count "
+            "sessions); Clopper-Pearson, sessions of one patient taken as independent",
         ),
         events=total(cohort["stent_sessions"]),
         total=total(cohort["sessions"]),

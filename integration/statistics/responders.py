@@ -64,6 +64,8 @@ def wording(responder: str, reliable_limit: float, test_retest: float) -> str:
     """Return in words when a change counts as improvement under a definition of a responder."""
     if responder == ANY_DECREASE:
         return "change < 0"
+    if responder == RELIABLE and math.isnan(reliable_limit):
+        return "change beyond the Jacobson-Truax limit, which fewer than two scores at baseline do not determine"
     if responder == RELIABLE:
         return (
             f"change < -{reliable_limit:.2f}: Jacobson-Truax, 1.96 x SD x sqrt(2(1 - r)), SD of this cohort's "

@@ -44,11 +44,11 @@ def _rates(template: Figure, events: pd.DataFrame, cohort: pd.DataFrame, plan: A
         confidence=plan.confidence,
     )
     per_session = (
-        f"sessions with at least one, of all treatment sessions of the cohort; {counted}; Clopper-Pearson, "
-        "sessions of one patient taken as independent"
+        f"sessions with at least one, of all treatment sessions of the cohort (denominator and n count sessions); "
+        f"{counted}; Clopper-Pearson, sessions of one patient taken as independent"
     )
     yield share(
-        replace(template, statistic="rate_per_session", method=per_session),
+        replace(template, statistic="rate_per_session", denominator_kind="", method=per_session),
         events=_sessions_with_event(events),
         total=total(cohort["sessions"]),
         confidence=plan.confidence,

@@ -1,4 +1,9 @@
-"""Women and men, types of MS, number of vein sites: exploratory, on the change in points of 0-100."""
+"""Women and men, types of MS, number of vein sites, on the change in points of 0-100.
+
+What the abstract of 2012 reports is labelled as its question; it is not adjusted for the number of questions. All other
+scales, visits and pairs are exploratory. Points of 0-100 are one scale for both versions of the instrument, and equal
+changes are kept equal, so ranks across groups are those of the answers.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,17 @@ from integration.statistics.plan import ANY_DECREASE, AnalysisPlan
 _SEXES: Final = ("female", "male")
 _SPECIFIED_TYPES: Final = ("RRMS", "SPMS", "PPMS")
 _TYPES: Final = (*_SPECIFIED_TYPES, "unspecified")
-_CHANGE: Final = "change = visit minus baseline in points of 0-100, negative = improvement"
+_CHANGE: Final = (
+    "change = visit minus baseline in points of 0-100, one scale for both versions, equal changes kept equal; "
+    "negative = improvement"
+)
+_QUESTION: Final = "question of the abstract, not adjusted"
+_QUESTIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "sex": (("physical", "month_6"),),
+    "ms_type": (("psychological", "month_1"),),
+    "vein_sites": (("physical", "month_1"), ("physical", "month_6")),
+}
+_TYPES_ASKED: Final = ("RRMS", "PPMS", "RRMS vs PPMS")
 _MODEL: Final = "least squares, change ~ baseline x group in one model"
 
 
@@ -53,8 +68,14 @@ class _Cell:
             estimate=estimate,
             denominator=estimate.n,
             denominator_kind="with_change",
-            method=f"{method}; {_CHANGE}; exploratory",
+            method=f"{method}; {_CHANGE}; {self._standing(group)}",
         )
+
+    def _standing(self, group: str) -> str:
+        """Return whether a figure answers a question of the abstract or is exploratory."""
+        is_asked = (self.scale, self.visit) in _QUESTIONS[self.analysis]
+        is_asked = is_asked and (self.analysis != "ms_type" or group in _TYPES_ASKED)
+        return _QUESTION if is_asked else "exploratory"
 
 
 def figures(cohort: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Figure]:
@@ -134,9 +155,7 @@ def _pairwise(cell: _Cell, labels: tuple[str, ...]) -> Iterator[Figure]:
 
 
 def _adjusted(family: list[Figure]) -> list[Figure]:
-    named = [
-        replace(figure, method=f"{figure.method}; P adjusted by Holm over {len(family)} pairs") for figure in family
-    ]
+    named = [replace(figure, method=f"{figure.method}; p_adjusted: Holm over {len(family)} pairs") for figure in family]
     return holm(named)
 
 
@@ -154,7 +173,8 @@ def _shift(cell: _Cell, first: str, second: str) -> Figure:
     return cell.figure(
         "hodges_lehmann_shift",
         groups.location_shift(cell.points(first), cell.points(second), cell.confidence),
-        f"median of all differences, {first} minus {second}; interval: shifts that the Mann-Whitney test keeps",
+        f"median of all differences, {first} minus {second}; interval: shifts that the Mann-Whitney test keeps "
+        "(an end that is tied, such as 0, is not included)",
         f"{first} vs {second}",
     )
 

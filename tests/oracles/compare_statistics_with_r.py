@@ -1,4 +1,4 @@
-"""Print what R says beside what we say, for every figure of the synthetic study, and the largest difference.
+"""Print what R says beside what we say, for every figure of the synthetic studies, and the largest difference.
 
 Run from anywhere: `python tests/oracles/compare_statistics_with_r.py [statistic ...]`. Needs no R: it reads what
 `statistics.R` wrote.
@@ -20,7 +20,14 @@ TEXT = dict.fromkeys((*KEY, "patient_id", "baseline_version", "month_1_version",
 
 
 def main(statistics: list[str]) -> None:
-    table = _ours().merge(_r(), on=KEY, how="outer", suffixes=("", "_r"), indicator=True)
+    for cohort, figures in (("cohort", "study"), ("mixed_cohort", "mixed")):
+        print(f"statistics_{cohort}.csv beside statistics_{figures}.csv")
+        _compare(_ours(f"statistics_{cohort}.csv"), _r(f"statistics_{figures}.csv"), statistics)
+
+
+def _compare(ours: pd.DataFrame, rs: pd.DataFrame, statistics: list[str]) -> None:
+    ours = ours[ours["analysis"].isin(rs["analysis"])]
+    table = ours.merge(rs, on=KEY, how="outer", suffixes=("", "_r"), indicator=True)
     if statistics:
         table = table[table["statistic"].isin(statistics)]
     for row in table.to_dict("records"):
@@ -32,14 +39,14 @@ def main(statistics: list[str]) -> None:
     print(f"{len(table)} figures; largest difference:", ", ".join(f"{k} {v:.1e}" for k, v in largest.items()))
 
 
-def _ours() -> pd.DataFrame:
-    cohort = pd.read_csv(HERE / "statistics_cohort.csv", dtype=TEXT)
+def _ours(file: str) -> pd.DataFrame:
+    cohort = pd.read_csv(HERE / file, dtype=TEXT)
     events = pd.read_csv(HERE / "statistics_adverse_events.csv", dtype="str")
     return analyse(cohort, events, AnalysisPlan())
 
 
-def _r() -> pd.DataFrame:
-    figures = pd.read_csv(HERE / "statistics_study.csv", dtype=TEXT)
+def _r(file: str) -> pd.DataFrame:
+    figures = pd.read_csv(HERE / file, dtype=TEXT)
     return figures.fillna(dict.fromkeys(KEY, ""))
 
 

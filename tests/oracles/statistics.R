@@ -2,8 +2,9 @@
 #
 #   Rscript tests/oracles/statistics.R
 #
-# reads statistics_cohort.csv and statistics_adverse_events.csv beside this file, and writes
+# reads statistics_cohort.csv, statistics_mixed_cohort.csv and statistics_adverse_events.csv beside this file, and writes
 #   statistics_study.csv         every figure of the synthetic study, in the columns of statistics.csv
+#   statistics_mixed.csv         the change and the comparisons of groups of the study with both versions
 #   statistics_scores.csv        distributions of scores and changes
 #   statistics_kaplan_meier.csv  the curve of retreatment
 #   statistics_examples.csv      published examples and small cases, one number a row
@@ -42,8 +43,14 @@ jonckheere <- function(x, g) { # J by counting pairs, one by one; variance of Ho
 }
 
 walsh_median <- function(d) { # of the non-zero differences, by forming all of them; wilcox.test only searches for it
-  d <- d[d != 0]; w <- outer(d, d, "+") / 2
+  walsh_median_all(d[d != 0])
+}
+walsh_median_all <- function(d) {
+  w <- outer(d, d, "+") / 2
   median(w[!lower.tri(w)])
+}
+all_ci <- function(d) { # wilcox.test drops zeros; moved away from zero there are none
+  wilcox.test(d + 1000, exact = FALSE, conf.int = TRUE, tol.root = TOL)$conf.int - 1000
 }
 
 median_ci <- function(x, level = 0.95) {
@@ -112,35 +119,43 @@ for (s in scales) {
 }
 
 # change
-cells <- expand.grid(visit = visits, scale = scales)
-primary <- mapply(function(s, v) wilcox.test(na.omit(sum_change_of(s, v)), exact = FALSE)$p.value, cells$scale, cells$visit)
-adjusted <- p.adjust(primary, "holm")
-for (i in seq_len(nrow(cells))) {
-  s <- cells$scale[i]; v <- cells$visit[i]
-  has <- !is.na(change_of(s, v)); raw <- sum_change_of(s, v)[has]; d <- change_of(s, v)[has]; base <- baseline_of(s)[has]
-  n <- length(d); nonzero <- sum(raw != 0)
-  put <- function(...) add("change", ..., scale = s, visit = v, denominator = n, kind = "with_change")
-  test <- wilcox.test(raw, exact = FALSE, conf.int = TRUE, tol.root = TOL)
-  put("wilcoxon_w", test$statistic, numerator = nonzero, n = nonzero, p = test$p.value, p_adjusted = adjusted[i])
-  zeros <- pratt(raw)
-  put("wilcoxon_w_pratt", zeros$v, numerator = nonzero, n = nonzero, p = zeros$p)
-  put("hodges_lehmann", walsh_median(raw), test$conf.int, n = nonzero)
-  points <- wilcox.test(d, exact = FALSE, conf.int = TRUE, tol.root = TOL)
-  put("hodges_lehmann_0_100", walsh_median(d), points$conf.int, n = nonzero)
-  r <- rank(abs(raw[raw != 0])); up <- sum(r[raw[raw != 0] > 0]); down <- sum(r[raw[raw != 0] < 0])
-  put("rank_biserial", (up - down) / (up + down), n = nonzero)
-  sign <- binom.test(sum(raw < 0), nonzero)
-  add("change", "sign_test", sign$estimate, sign$conf.int, scale = s, visit = v, numerator = sum(raw < 0),
-      denominator = nonzero, kind = "with_change", n = nonzero, p = sign$p.value)
-  t <- t.test(d)
-  put("paired_t", t$statistic, t$conf.int, n = n, p = t$p.value)
-  put("mean_change", t$estimate, t$conf.int, n = n)
-  put("median_change", median(d), median_ci(d), n = n)
-  srm <- mean(d) / sd(d)
-  put("srm", srm, srm + c(-1, 1) * qnorm(0.975) * sqrt(1 / n + srm^2 / (2 * n)), n = n)
-  ses <- mean(d) / sd(base)
-  put("ses", ses, ses + c(-1, 1) * qnorm(0.975) * sqrt(2 * (1 - cor(base, base + d)) / n + ses^2 / (2 * n)), n = n)
+figures_of_change <- function() {
+  cells <- expand.grid(visit = visits, scale = scales)
+  primary <- mapply(function(s, v) wilcox.test(na.omit(sum_change_of(s, v)), exact = FALSE)$p.value, cells$scale, cells$visit)
+  adjusted <- p.adjust(primary, "holm")
+  for (i in seq_len(nrow(cells))) {
+    s <- cells$scale[i]; v <- cells$visit[i]
+    has <- !is.na(change_of(s, v)); raw <- sum_change_of(s, v)[has]; d <- change_of(s, v)[has]; base <- baseline_of(s)[has]
+    n <- length(d); nonzero <- sum(raw != 0)
+    put <- function(...) add("change", ..., scale = s, visit = v, denominator = n, kind = "with_change")
+    test <- wilcox.test(raw, exact = FALSE, conf.int = TRUE, tol.root = TOL)
+    points <- wilcox.test(d, exact = FALSE, conf.int = TRUE, tol.root = TOL)
+    put("wilcoxon_w", test$statistic, numerator = nonzero, n = nonzero, p = test$p.value, p_adjusted = adjusted[i])
+    zeros <- pratt(raw)
+    put("wilcoxon_w_pratt", zeros$v, numerator = nonzero, n = nonzero, p = zeros$p)
+    if (length(unique(cohort[[paste0(v, "_version")]][has])) > 1) {
+      put("wilcoxon_w_0_100", points$statistic, numerator = nonzero, n = nonzero, p = points$p.value)
+    }
+    put("hodges_lehmann", walsh_median(raw), test$conf.int, n = nonzero)
+    put("hodges_lehmann_all", walsh_median_all(raw), all_ci(raw), n = n)
+    put("hodges_lehmann_0_100", walsh_median(d), points$conf.int, n = nonzero)
+    put("hodges_lehmann_all_0_100", walsh_median_all(d), all_ci(d), n = n)
+    r <- rank(abs(raw[raw != 0])); up <- sum(r[raw[raw != 0] > 0]); down <- sum(r[raw[raw != 0] < 0])
+    put("rank_biserial", (up - down) / (up + down), n = nonzero)
+    sign <- binom.test(sum(raw < 0), nonzero)
+    add("change", "sign_test", sign$estimate, sign$conf.int, scale = s, visit = v, numerator = sum(raw < 0),
+        denominator = nonzero, n = nonzero, p = sign$p.value)
+    t <- t.test(d)
+    put("paired_t", t$statistic, t$conf.int, n = n, p = t$p.value)
+    put("mean_change", t$estimate, t$conf.int, n = n)
+    put("median_change", median(d), median_ci(d), n = n)
+    srm <- mean(d) / sd(d)
+    put("srm", srm, srm + c(-1, 1) * qnorm(0.975) * sqrt(1 / n + srm^2 / (2 * n)), n = n)
+    ses <- mean(d) / sd(base)
+    put("ses", ses, ses + c(-1, 1) * qnorm(0.975) * sqrt(2 * (1 - cor(base, base + d)) / n + ses^2 / (2 * n)), n = n)
+  }
 }
+figures_of_change()
 
 # sex, ms_type, vein_sites
 each_group <- function(analysis, s, v, d, g, labels) {
@@ -192,7 +207,7 @@ pairwise <- function(analysis, s, v, d, base, g, labels) {
         n = nrow(m), p = f$`Pr(>F)`[2])
   }
 }
-for (s in scales) for (v in visits) {
+figures_of_groups <- function() for (s in scales) for (v in visits) {
   has <- !is.na(change_of(s, v)); d <- change_of(s, v)[has]; base <- baseline_of(s)[has]
   put <- function(analysis, ..., n) add(analysis, ..., scale = s, visit = v, denominator = n, kind = "with_change", n = n)
   each_group("sex", s, v, d, cohort$sex[has], c("female", "male"))
@@ -215,6 +230,8 @@ for (s in scales) for (v in visits) {
   }
 }
 
+figures_of_groups()
+
 # retreatment, stent
 retreated <- truth(cohort$retreated); after <- truth(cohort$retreated_after_improvement); at_6 <- seen("month_6")
 both <- function(analysis, statistic, event) {
@@ -233,14 +250,14 @@ for (day in c(30, 91, 183, 365)) {
 }
 add("retreatment", "km_median_days", summary(curve)$table[["median"]], denominator = N, kind = "cohort", n = curve$n)
 both("stent", "rate", truth(cohort$stent))
-add_share("stent", "rate_per_session", sum(cohort$stent_sessions), sum(cohort$sessions), "cohort")
+add_share("stent", "rate_per_session", sum(cohort$stent_sessions), sum(cohort$sessions), "")
 
 # adverse events
 inside <- events[events$patient_id %in% cohort$patient_id, ]
 for (analysis in c("adverse_event", "serious_adverse_event")) {
   x <- if (analysis == "adverse_event") inside else inside[tolower(inside$seriousness) %in% "serious", ]
   add_share(analysis, "rate", length(unique(x$patient_id)), N, "cohort")
-  add_share(analysis, "rate_per_session", nrow(unique(x[c("patient_id", "session_date")])), sum(cohort$sessions), "cohort")
+  add_share(analysis, "rate_per_session", nrow(unique(x[c("patient_id", "session_date")])), sum(cohort$sessions), "")
   add(analysis, "events", nrow(x), kind = "cohort", n = N)
 }
 write.csv(do.call(rbind, rows), beside("statistics_study.csv"), row.names = FALSE, na = "", quote = FALSE)
@@ -260,6 +277,15 @@ for (s in scales) for (v in c("baseline", visits)) for (measure in c("score", if
     median = median(x), q1 = q[1], q3 = q[2], min = min(x), max = max(x))
 }
 write.csv(do.call(rbind, summaries), beside("statistics_scores.csv"), row.names = FALSE, quote = FALSE)
+
+# ------------------------------------------------------------------------------------------------------ both versions
+
+one_version <- length(rows)
+rows <- list()
+cohort <- read.csv(beside("statistics_mixed_cohort.csv"), na.strings = "", colClasses = c(patient_id = "character"))
+figures_of_change()
+figures_of_groups()
+write.csv(do.call(rbind, rows), beside("statistics_mixed.csv"), row.names = FALSE, na = "", quote = FALSE)
 
 # ------------------------------------------------------------------------------------------------------------ examples
 
@@ -288,12 +314,14 @@ d <- with(sleep, extra[group == 1] - extra[group == 2])
 w <- wilcox.test(round(d, 9), exact = FALSE, conf.int = TRUE, tol.root = TOL); t <- t.test(d)
 say("sleep", v = w$statistic, p = w$p.value, estimate = walsh_median(round(d, 9)), low = w$conf.int[1], high = w$conf.int[2],
     t = t$statistic, t_p = t$p.value, t_low = t$conf.int[1], t_high = t$conf.int[2],
+    all = walsh_median_all(round(d, 9)), all_low = all_ci(round(d, 9))[1], all_high = all_ci(round(d, 9))[2],
     pratt_v = pratt(round(d, 9))$v, pratt_p = pratt(round(d, 9))$p)
 
 # many ties and zeros, built from a formula so that any language can build it
 d <- ((0:199 * 37) %% 23) - 13
 w <- wilcox.test(d, exact = FALSE, conf.int = TRUE, tol.root = TOL)
 say("modular", v = w$statistic, p = w$p.value, estimate = walsh_median(d), low = w$conf.int[1], high = w$conf.int[2],
+    all = walsh_median_all(d), all_low = all_ci(d)[1], all_high = all_ci(d)[2],
     pratt_v = pratt(d)$v, pratt_p = pratt(d)$p, median = median(d), median_low = median_ci(d)[1], median_high = median_ci(d)[2])
 f <- ((0:99 * 31) %% 17) - 9; m <- ((0:69 * 29) %% 19) - 7
 w <- wilcox.test(f, m, exact = FALSE, conf.int = TRUE, tol.root = TOL)
@@ -345,4 +373,4 @@ p <- p.adjust(c(0.04, 0.001, NA, 0.03), "holm")
 say("holm_missing", p1 = p[1], p2 = p[2], p4 = p[4])
 out <- do.call(rbind, examples)
 write.csv(out, beside("statistics_examples.csv"), row.names = FALSE, na = "", quote = FALSE)
-cat(length(rows), "figures,", nrow(out), "numbers of examples\n")
+cat(one_version, "figures of one version,", length(rows), "of both,", nrow(out), "numbers of examples\n")

@@ -64,9 +64,11 @@ def test_who_has_no_change_is_left_out() -> None:
     found = changes(cohort, "physical", "month_1")
 
     assert found.has_change.tolist() == [True, False, True]
-    assert found.ranked.tolist() == [-1.0, 2.0]
+    assert found.points.tolist() == [-1.25, 2.5]
+    assert found.sums.tolist() == [-1.0, 2.0]
     assert found.baseline.tolist() == [50.0, 30.0]
     assert found.versions == ("1",)
+    assert not found.is_mixed
     assert found.of(np.array([False, True, True])).tolist() == [2.5]
 
 

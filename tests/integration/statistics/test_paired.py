@@ -44,6 +44,26 @@ def test_hodges_lehmann_and_its_interval_are_what_r_says(case: str, r_examples: 
     assert (result.ci_low, result.ci_high) == pytest.approx((expected["low"], expected["high"]), abs=1e-8)
 
 
+@pytest.mark.parametrize("case", ["sleep", "modular"])
+def test_hodges_lehmann_of_all_differences_is_what_r_says_of_them_moved_off_zero(
+    case: str, r_examples: Examples
+) -> None:
+    result = paired.hodges_lehmann(CASES[case], zeros="keep")
+
+    expected = r_examples[case]
+    assert result.value == pytest.approx(expected["all"], abs=1e-9)
+    assert (result.ci_low, result.ci_high) == pytest.approx((expected["all_low"], expected["all_high"]), abs=1e-8)
+    assert result.n == len(CASES[case])
+
+
+def test_hodges_lehmann_of_nobody_changed_is_zero_where_zeros_are_kept() -> None:
+    nothing = np.zeros(5)
+
+    assert paired.hodges_lehmann(nothing, zeros="keep").value == 0.0
+    assert np.isnan(paired.hodges_lehmann(nothing).value)
+    assert np.isnan(paired.hodges_lehmann(np.array([]), zeros="keep").value)
+
+
 def test_hodges_lehmann_turns_round_with_the_sign() -> None:
     straight, turned = paired.hodges_lehmann(MODULAR), paired.hodges_lehmann(-MODULAR)
 

@@ -18,11 +18,27 @@ NUMBERS = ["value", "ci_low", "ci_high", "p_value", "p_adjusted"]
 COUNTS = ["numerator", "denominator", "n"]
 
 
+VERSIONS = dict.fromkeys(("baseline_version", "month_1_version", "month_6_version"), "str")
+
+
 @pytest.fixture(scope="module")
 def computed(oracles: Path) -> pd.DataFrame:
-    versions = dict.fromkeys(("baseline_version", "month_1_version", "month_6_version"), "str")
-    cohort = pd.read_csv(oracles / "statistics_cohort.csv", dtype=versions)
+    cohort = pd.read_csv(oracles / "statistics_cohort.csv", dtype=VERSIONS)
     return analyse(cohort, pd.read_csv(oracles / "statistics_adverse_events.csv", dtype="str"), AnalysisPlan())
+
+
+@pytest.fixture(scope="module")
+def mixed_cohort(oracles: Path) -> pd.DataFrame:
+    """240 patients of whom part answered version 2."""
+    return pd.read_csv(oracles / "statistics_mixed_cohort.csv", dtype=VERSIONS)
+
+
+@pytest.fixture(scope="module")
+def mixed(mixed_cohort: pd.DataFrame, oracles: Path) -> pd.DataFrame:
+    """Their change and the comparisons of groups."""
+    events = pd.read_csv(oracles / "statistics_adverse_events.csv", dtype="str")
+    found = analyse(mixed_cohort, events, AnalysisPlan())
+    return found[found["analysis"].isin(("change", "sex", "ms_type", "vein_sites"))]
 
 
 @pytest.fixture
@@ -30,10 +46,14 @@ def figures(computed: pd.DataFrame) -> pd.DataFrame:
     return computed.copy()
 
 
+def what_r_wrote(file: Path) -> pd.DataFrame:
+    table = pd.read_csv(file, dtype=dict.fromkeys(KEY, "str"))
+    return table.fillna(dict.fromkeys(KEY, "")).astype(dict.fromkeys(COUNTS, "Int64"))
+
+
 @pytest.fixture
 def r_figures(oracles: Path) -> pd.DataFrame:
-    table = pd.read_csv(oracles / "statistics_study.csv", dtype=dict.fromkeys(KEY, "str"))
-    return table.fillna(dict.fromkeys(KEY, "")).astype(dict.fromkeys(COUNTS, "Int64"))
+    return what_r_wrote(oracles / "statistics_study.csv")
 
 
 def one(figures: pd.DataFrame, **wanted: str) -> pd.Series:
@@ -166,26 +186,122 @@ def test_the_frame_that_came_in_is_left_alone(cohort: pd.DataFrame, adverse_even
     pd.testing.assert_frame_equal(cohort, before)
 
 
-def test_mixed_versions_are_tested_on_points(cohort: pd.DataFrame, adverse_events: pd.DataFrame) -> None:
-    second = cohort.index % 2 == 0
-    cohort.loc[second, ["baseline_version", "month_1_version", "month_6_version"]] = "2"
-    for visit in ("month_1", "month_6"):  # one raw point of version 2 is 100/60 points of 0-100, of version 1 100/80
-        cohort.loc[second, f"physical_change_{visit}"] *= 4 / 3
+def test_with_both_versions_r_has_the_same_figures_and_numbers(mixed: pd.DataFrame, oracles: Path) -> None:
+    r_mixed = what_r_wrote(oracles / "statistics_mixed.csv")
 
-    row = one(analyse(cohort, adverse_events, AnalysisPlan()), analysis="change", scale="physical",
-              visit="month_1", statistic="wilcoxon_w")  # fmt: skip
+    both = mixed.merge(r_mixed, on=KEY, how="outer", suffixes=("", "_r"), indicator=True, validate="one_to_one")
 
-    raw = cohort["physical_sum_change_month_1"]
-    exact = [
-        Fraction(value).limit_denominator(400) / (60 if is_second else 80)
-        for value, is_second in zip(raw, second, strict=True)
-        if pd.notna(value) and value != 0
-    ]
+    assert (both["_merge"] == "both").all()
+    for number in NUMBERS:
+        np.testing.assert_allclose(both[number], both[f"{number}_r"], rtol=1e-8, atol=2e-9, equal_nan=True)
+    for count in COUNTS:
+        pd.testing.assert_series_equal(both[count], both[f"{count}_r"], check_names=False)
+
+
+def signed_ranks(differences: list[Fraction]) -> float:
+    """The sum of the ranks of rises, ties found in exact fractions."""
+    exact = [value for value in differences if value]
     places = {size: rank for rank, size in enumerate(sorted({abs(value) for value in exact}))}
     ranks = stats.rankdata([places[abs(value)] for value in exact])
-    assert row["value"] == sum(rank for rank, value in zip(ranks, exact, strict=True) if value > 0)
-    assert row["n"] == len(exact)
-    assert "versions 1 and 2 are mixed" in row["method"]
+    return float(sum(rank for rank, value in zip(ranks, exact, strict=True) if value > 0))
+
+
+@pytest.mark.parametrize("visit", ["month_1", "month_6"])
+def test_with_both_versions_the_test_ranks_raw_sums_and_a_second_one_the_common_scale(
+    mixed: pd.DataFrame, mixed_cohort: pd.DataFrame, visit: str
+) -> None:
+    changed = mixed_cohort[mixed_cohort[f"physical_sum_change_{visit}"].notna()]
+    raw = [Fraction(value).limit_denominator(400) for value in changed[f"physical_sum_change_{visit}"]]
+    spans = [20 * (4 if version == "1" else 3) for version in changed[f"{visit}_version"]]
+    where = {"analysis": "change", "scale": "physical", "visit": visit}
+
+    literal = one(mixed, statistic="wilcoxon_w", **where)
+    common = one(mixed, statistic="wilcoxon_w_0_100", **where)
+
+    assert literal["value"] == signed_ranks(raw)
+    assert common["value"] == signed_ranks([value / span for value, span in zip(raw, spans, strict=True)])
+    assert literal["value"] != common["value"]
+    assert "1.25 (version 1) or 1.667 (version 2) points of 0-100" in literal["method"]
+    assert pd.isna(common["p_adjusted"])
+
+
+def test_one_version_needs_no_test_on_the_common_scale(figures: pd.DataFrame) -> None:
+    assert "wilcoxon_w_0_100" not in set(figures["statistic"])
+    assert not figures["method"].str.contains("pooled").any()
+
+
+def test_only_four_primary_tests_are_adjusted_with_both_versions_too(mixed: pd.DataFrame) -> None:
+    of_change = mixed[mixed["analysis"] == "change"]
+
+    assert set(of_change.loc[of_change["p_adjusted"].notna(), "statistic"]) == {"wilcoxon_w"}
+    assert of_change["p_adjusted"].notna().sum() == 4
+
+
+def test_all_differences_pull_the_estimate_towards_zero(figures: pd.DataFrame) -> None:
+    of = {"analysis": "change", "scale": "physical", "visit": "month_1"}
+    r, everybody = (one(figures, statistic=f"hodges_lehmann{suffix}_0_100", **of) for suffix in ("", "_all"))
+
+    assert (r["n"], everybody["n"]) == (132, 213)
+    assert abs(everybody["value"]) < abs(r["value"])
+    assert "non-zero differences only" in r["method"]
+    assert "zeros kept" in everybody["method"]
+
+
+def test_unrounded_sums_and_sums_of_nine_decimals_have_the_same_ties(
+    figures: pd.DataFrame, cohort: pd.DataFrame, adverse_events: pd.DataFrame
+) -> None:
+    sums = [name for name in cohort.columns if "_sum_" in name]
+
+    rounded = analyse(cohort.assign(**cohort[sums].round(9)), adverse_events, AnalysisPlan())
+
+    assert (cohort[sums].round(9) != cohort[sums]).any(axis=None)
+    pd.testing.assert_frame_equal(rounded, figures)
+
+
+def test_what_counts_sessions_names_no_patients(figures: pd.DataFrame, cohort: pd.DataFrame) -> None:
+    of_sessions = figures[figures["statistic"] == "rate_per_session"]
+
+    assert set(of_sessions["denominator_kind"]) == {""}
+    assert set(of_sessions["denominator"]) == set(of_sessions["n"]) == {cohort["sessions"].sum()}
+    assert of_sessions["method"].str.contains("sessions of the cohort").all()
+
+
+def test_every_named_denominator_counts_those_patients(figures: pd.DataFrame, cohort: pd.DataFrame) -> None:
+    everybody = figures[(figures["group"] == "") & figures["denominator"].notna()]
+
+    assert set(everybody.loc[everybody["denominator_kind"] == "cohort", "denominator"]) == {len(cohort)}
+    of_change = everybody[(everybody["denominator_kind"] == "with_change") & everybody["analysis"].eq("change")]
+    for (scale, visit), rows in of_change.groupby(["scale", "visit"]):
+        assert set(rows["denominator"]) == {cohort[f"{scale}_change_{visit}"].notna().sum()}
+
+
+def test_questions_of_the_abstract_are_labelled_and_everything_else_on_groups_is_exploratory(
+    figures: pd.DataFrame,
+) -> None:
+    of_groups = figures[figures["analysis"].isin(("sex", "ms_type", "vein_sites"))]
+    is_question = of_groups["method"].str.contains("question of the abstract, not adjusted", regex=False)
+    is_exploratory = of_groups["method"].str.contains("exploratory", regex=False)
+
+    assert (is_question ^ is_exploratory).all()
+    asked = of_groups[is_question]
+    assert set(asked[["analysis", "scale", "visit"]].itertuples(index=False, name=None)) == {
+        ("sex", "physical", "month_6"),
+        ("ms_type", "psychological", "month_1"),
+        ("vein_sites", "physical", "month_1"),
+        ("vein_sites", "physical", "month_6"),
+    }
+    assert set(asked.loc[asked["analysis"] == "ms_type", "group"]) == {"RRMS", "PPMS", "RRMS vs PPMS"}
+
+
+def test_reliable_change_without_a_limit_has_no_rate_and_says_why(
+    cohort: pd.DataFrame, adverse_events: pd.DataFrame
+) -> None:
+    found = analyse(alone(cohort), adverse_events, AnalysisPlan())
+
+    of_reliable = found[found["responder"] == "reliable"]
+    assert of_reliable["value"].isna().all()
+    assert of_reliable["method"].str.contains("fewer than two scores at baseline do not determine").all()
+    assert not found["method"].str.contains("nan").any()
 
 
 def empty(cohort: pd.DataFrame) -> pd.DataFrame:
