@@ -48,7 +48,9 @@ REQUIRED_VIEWS: Final[MappingOf[str, tuple[str, tuple[str, ...]]]] = {
     "response": (
         "QuestionnaireResponse",
         ("id", "patient", "has_subject", "status", "questionnaire", "authored", "version_id", "encounter", "has_source",
-         "source_patient", "author_patient", "is_synthetic"),
+         "source_patient", "source_practitioner", "source_practitioner_role", "source_related_person",
+         "author_patient", "author_practitioner", "author_practitioner_role", "author_related_person",
+         "is_synthetic"),
     ),
     "response_answer": (
         "QuestionnaireResponse",

@@ -3,12 +3,18 @@
 The panel and the scores follow US Core's Observation Screening Assessment
 (http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-screening-assessment): the panel has members
 and no value, anything that is trended is an Observation of its own, the QuestionnaireResponse stays the source of
-truth. There is no LOINC code for the MSIS-29, so the code system is ours.
+truth. There is no LOINC code for the MSIS-29, so the code system is ours. The Provenance follows US Core's
+(http://hl7.org/fhir/us/core/StructureDefinition/us-core-provenance). The CodeSystems that our codes come from lie
+with the mapping, in `codesystems/`.
+
+Who answered the response is the performer of its Observations, as US Core has it, and the Provenance's author. What a
+patient or somebody close to the patient answered is tagged `patient-supplied`, as US Core asks of applications that
+write patients' data (https://hl7.org/fhir/us/core/STU7/vitals-write.html, written for vital signs).
 
 Identity. An outcome is known by its site, response, instrument version and part; neither the score nor the software
 that computed it is in the identity, so running again and correcting reach the same resource. R4 gives a Provenance
 no identifier, so the Provenance carries its identity as a tag: it is found by
-`_tag=urn:outcome-bridge:identifier:outcome|<id>`, or on servers that search no tags by `target=Observation/<id>`
+`_tag=urn:outcome-bridge:CodeSystem:outcome|<id>`, or on servers that search no tags by `target=Observation/<id>`
 (US Core asks servers for that one) and then told from others by the tag.
 
 The Device stands for one version of the software with one version of a mapping. A newer software that computes the
@@ -40,14 +46,19 @@ Part = Literal["panel", "physical-0-100", "psychological-0-100"]
 
 CODE_SYSTEM: Final = "urn:outcome-bridge:CodeSystem:msis-29"
 METHOD_SYSTEM: Final = "urn:outcome-bridge:CodeSystem:scoring-method"
+TAG_SYSTEM: Final = "urn:outcome-bridge:CodeSystem:outcome"
 IDENTIFIER_SYSTEM: Final = "urn:outcome-bridge:identifier:outcome"
 DEVICE_IDENTIFIER_SYSTEM: Final = "urn:outcome-bridge:identifier:device"
 SITE_IDENTIFIER_SYSTEM: Final = "urn:outcome-bridge:identifier:site"
 PROFILE: Final = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-screening-assessment"
+PROVENANCE_PROFILE: Final = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-provenance"
 UCUM: Final = "http://unitsofmeasure.org"
 
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
 _US_CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
+_US_CORE_TAGS = "http://hl7.org/fhir/us/core/CodeSystem/us-core-tags"
+_PATIENT_SIDE: Final = ("Patient/", "RelatedPerson/")
+_ORIGIN_ELEMENTS: Final = frozenset(("recorded", "device"))
 _TITLES: Final[dict[Part, str]] = {
     "panel": "MSIS-29 panel",
     "physical-0-100": "MSIS-29 physical subscale, 0-100",
@@ -169,24 +180,33 @@ def encode(resource: Resource) -> bytes:
     return _encoder.encode(resource)
 
 
+def without_origin(resource: Resource) -> Resource:
+    """Return the resource without who computed it and when, so that two runs can be compared.
+
+    Left out are `Provenance.recorded`, `Observation.device`, and every Device among `Provenance.agent`. The resource
+    may be one that a server sent, of any shape.
+    """
+    content = {name: value for name, value in resource.items() if name not in _ORIGIN_ELEMENTS}
+    if isinstance(agents := resource.get("agent"), list):
+        content["agent"] = [agent for agent in agents if not _is_device(agent)]
+    return content
+
+
 def content_hash(resource: Resource) -> str:
     """Return the SHA-256 (hex) of what a resource of ours says; for deciding whether the chart must change.
 
     Left out is what may differ between two runs or two servers without any difference in meaning: `id`,
-    `meta.versionId`, `meta.lastUpdated`, `meta.source`, `Provenance.recorded`, and who computed it
-    (`Observation.device`, a Device among `Provenance.agent`). The order of keys does not matter, nor whether a
+    `meta.versionId`, `meta.lastUpdated`, `meta.source`, and who computed it and when (`without_origin`). The order of keys does not matter, nor whether a
     number was read back as `50`, `50.0` or `50.00`.
 
     It is taken of the canonical form: a resource whose references were rewritten to a server's ids hashes
     differently.
     """
-    content = {key: value for key, value in resource.items() if key not in ("id", "recorded", "device", "meta")}
+    content = {key: value for key, value in without_origin(resource).items() if key not in ("id", "meta")}
     if lasting := _lasting_meta(resource.get("meta", {})):
         content["meta"] = lasting
     if "valueQuantity" in content:
         content["valueQuantity"] = _with_plain_number(content["valueQuantity"])
-    if "agent" in content:
-        content["agent"] = [agent for agent in content["agent"] if not _is_device(agent)]
     return hashlib.sha256(_canonical_encoder.encode(content)).hexdigest()
 
 
@@ -231,7 +251,7 @@ def _observation(common: _Common, part: Part, ids: dict[Part, str]) -> Resource:
     resource: Resource = {
         "resourceType": "Observation",
         "id": ids[part],
-        "meta": _meta(response, profile=[PROFILE]),
+        "meta": _meta(response, profile=[PROFILE]) | _patient_supplied(response),
         "identifier": [{"system": IDENTIFIER_SYSTEM, "value": ids[part]}],
         "status": "amended" if response.status == "amended" else "final",
         "category": _categories(part),
@@ -243,8 +263,8 @@ def _observation(common: _Common, part: Part, ids: dict[Part, str]) -> Resource:
     resource["effectiveDateTime"] = _date_time(moment)
     if moment.instant is not None:
         resource["issued"] = _date_time(moment)
-    if response.is_answered_by_patient:
-        resource["performer"] = [{"reference": f"Patient/{response.patient_id}"}]
+    if response.answered_by:
+        resource["performer"] = [{"reference": response.answered_by}]
     resource["method"] = _method(common.version, common.origin.minimum_answered)
     resource["device"] = {"reference": f"Device/{_device_id(common.origin)}"}
     return resource
@@ -253,15 +273,13 @@ def _observation(common: _Common, part: Part, ids: dict[Part, str]) -> Resource:
 def _provenance(common: _Common, ids: dict[Part, str]) -> Resource:
     response, origin = common.response, common.origin
     identity = _identity(origin.site, response.response_id, common.version, "provenance")
-    agents = [_assembler(origin)]
-    if response.is_answered_by_patient:
-        agents.append({"type": _participant("author"), "who": {"reference": f"Patient/{response.patient_id}"}})
+    agents = [*_authors(response, origin), _assembler(origin)]
     version = f"/_history/{response.version_id}" if response.version_id else ""
     source = {"reference": f"QuestionnaireResponse/{response.response_id}{version}"}
     return {
         "resourceType": "Provenance",
         "id": identity,
-        "meta": _meta(response, tag=[{"system": IDENTIFIER_SYSTEM, "code": identity}]),
+        "meta": _meta(response, profile=[PROVENANCE_PROFILE], tag=[{"system": TAG_SYSTEM, "code": identity}]),
         "target": [{"reference": f"Observation/{ids[part]}"} for part in _TITLES],
         "recorded": _instant(origin.recorded),
         "activity": {
@@ -273,14 +291,26 @@ def _provenance(common: _Common, ids: dict[Part, str]) -> Resource:
     }
 
 
+def _authors(response: Response, origin: Origin) -> list[Resource]:
+    """Return the agent who answered, if known. They come before the software, whose place nothing depends on."""
+    if not response.answered_by:
+        return []
+    author: Resource = {"type": _participant("author"), "who": {"reference": response.answered_by}}
+    if response.answered_by.startswith("Practitioner/"):
+        author["onBehalfOf"] = _site(origin)
+    return [author]
+
+
 def _assembler(origin: Origin) -> Resource:
-    """Return the agent that is the software. R4's rule prov-1 wants a Device to act on behalf of somebody: the site."""
+    """Return the agent that is the software."""
+    device = {"reference": f"Device/{_device_id(origin)}"}
+    return {"type": _participant("assembler"), "who": device, "onBehalfOf": _site(origin)}
+
+
+def _site(origin: Origin) -> Resource:
+    """Return whom a Device and a Practitioner act for: US Core's rule provenance-1 asks for that of these two."""
     site = {"system": SITE_IDENTIFIER_SYSTEM, "value": origin.site}
-    return {
-        "type": _participant("assembler"),
-        "who": {"reference": f"Device/{_device_id(origin)}"},
-        "onBehalfOf": {"type": "Organization", "identifier": site, "display": origin.site},
-    }
+    return {"type": "Organization", "identifier": site, "display": origin.site}
 
 
 def _participant(code: str) -> Resource:
@@ -293,6 +323,11 @@ def _meta(response: Response, **elements: Any) -> Resource:
     if response.is_synthetic:
         elements["security"] = [{"system": f"{_TERMINOLOGY}v3-ActReason", "code": "HTEST"}]
     return elements
+
+
+def _patient_supplied(response: Response) -> Resource:
+    is_patient_side = response.answered_by.startswith(_PATIENT_SIDE)
+    return {"tag": [{"system": _US_CORE_TAGS, "code": "patient-supplied"}]} if is_patient_side else {}
 
 
 def _categories(part: Part) -> list[Resource]:
@@ -308,8 +343,8 @@ def _method(version: msis29.Version, rule: msis29.MissingItemRule) -> Resource:
         f" {rule.physical} of 20 physical, {rule.psychological} of 9 psychological items answered;"
         " a missing item takes the person's mean of the subscale"
     )
-    code = f"msis-29-v{version}-minimum-{rule.physical}-{rule.psychological}-person-mean"
-    return {"coding": [{"system": METHOD_SYSTEM, "code": code}], "text": text}
+    coding = {"system": METHOD_SYSTEM, "code": f"msis-29-v{version}", "display": f"MSIS-29 version {version}"}
+    return {"coding": [coding], "text": text}
 
 
 def _absent(reason: str) -> Resource:
@@ -387,5 +422,7 @@ def _with_plain_number(quantity: Resource) -> Resource:
     return quantity | {"value": format(Decimal(str(quantity["value"])).normalize(), "f")}
 
 
-def _is_device(agent: Resource) -> bool:
-    return str(agent.get("who", {}).get("reference", "")).startswith("Device/")
+def _is_device(agent: Any) -> bool:
+    who = agent.get("who") if isinstance(agent, dict) else None
+    reference = who.get("reference") if isinstance(who, dict) else None
+    return isinstance(reference, str) and "/Device/" in f"/{reference}"

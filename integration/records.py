@@ -151,7 +151,8 @@ class Response:
         instrument_version: `1` or `2`; empty if the questionnaire is not the MSIS-29.
         questionnaire: the canonical as written.
         encounter_id: logical id of the Encounter, empty if there is none.
-        is_answered_by_patient: whether `source`, else `author`, is the patient.
+        answered_by: who answered, `Type/id`: `source`, else `author`, where that is a Patient (after merging), a
+            Practitioner, a PractitionerRole or a RelatedPerson; empty if nobody is known to have.
         is_synthetic: labelled as test data.
         score: None where `reason` is one of WITHOUT_OUTCOME.
         reason: empty if at least one subscale has a score.
@@ -166,7 +167,7 @@ class Response:
     instrument_version: msis29.Version | Literal[""] = ""
     questionnaire: str = ""
     encounter_id: str = ""
-    is_answered_by_patient: bool = False
+    answered_by: str = ""
     is_synthetic: bool = False
     score: msis29.Score | None = None
     reason: ResponseReason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,6 +34,10 @@ FindPatient = Callable[[str], str | None]
 
 USABLE_RESPONSE: Final = frozenset(("completed", "amended"))
 UNUSABLE_CONDITION: Final = frozenset(("refuted", "entered-in-error"))
+_PERSONS: Final = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
+"""Who may have answered, in the order of the view's columns: what R4 allows as `source`; an `author` that is a Device or
+an Organization has only written down."""
+_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _MS_TYPES: Final[tuple[tuple[str, MsType], ...]] = (("ms-rrms", "RRMS"), ("ms-spms", "SPMS"), ("ms-ppms", "PPMS"))
 
 
@@ -179,7 +184,7 @@ class Reader:
             instrument_version=version,
             questionnaire=questionnaire or "",
             encounter_id=encounter or "",
-            is_answered_by_patient=self._is_by(who, patient_id),
+            answered_by=self._answered_by(who),
             is_synthetic=bool(is_synthetic),
             score=score,
             reason=reason or (score.reason if score else ""),
@@ -238,10 +243,14 @@ class Reader:
     def _known(self, subject: str | None) -> str:
         return (self._find_patient(subject) or "") if subject else ""
 
-    def _is_by(self, who: list[Any], patient_id: str) -> bool:
-        has_source, source, author = who
-        answering = source if has_source else author
-        return bool(answering) and bool(patient_id) and self._find_patient(answering) == patient_id
+    def _answered_by(self, who: list[Any]) -> str:
+        """Return who answered; the columns are `has_source`, then the ids of `source` and of `author` by type."""
+        has_source, *ids = who
+        of_one = ids[: len(_PERSONS)] if has_source else ids[len(_PERSONS) :]
+        kind, person_id = next((pair for pair in zip(_PERSONS, of_one, strict=True) if pair[1]), ("", ""))
+        if kind == "Patient":
+            person_id = self._known(person_id)
+        return f"{kind}/{person_id}" if _ID.fullmatch(person_id) else ""
 
     def _any(self, value_set: str, codes: Iterable[tuple[str | None, str | None]]) -> bool:
         return any(self._sets[value_set].has(system, code) for system, code in codes)

@@ -44,7 +44,7 @@ def response(answers: msis29.Answers = COMPLETE, version: msis29.Version = "1", 
         moment=AUTHORED,
         instrument_version=version,
         questionnaire=f"urn:outcome-bridge:questionnaire:msis-29-v{version}",
-        is_answered_by_patient=True,
+        answered_by="Patient/p1",
         score=score,
         reason=score.reason,
     )
@@ -134,13 +134,58 @@ def test_of_a_time_without_a_zone_only_the_day_is_known() -> None:
     assert "issued" not in resource
 
 
-def test_only_a_patient_known_to_have_answered_is_performer_and_author() -> None:
-    by_patient, by_unknown = built(), built(is_answered_by_patient=False)
+def agents(outcome: outcomes.Outcome) -> dict[str, outcomes.Resource]:
+    return {agent["type"]["coding"][0]["code"]: agent for agent in outcome.provenance["agent"]}
 
-    assert by_patient.panel["performer"] == [{"reference": "Patient/p1"}]
-    assert by_patient.provenance["agent"][1]["who"] == {"reference": "Patient/p1"}
-    assert not [resource for resource in by_unknown.observations if "performer" in resource]
-    assert len(by_unknown.provenance["agent"]) == 1
+
+@pytest.mark.parametrize(
+    "who", ["Patient/p1", "Patient/p2", "RelatedPerson/s", "Practitioner/n", "PractitionerRole/n-at-w"]
+)
+def test_who_answered_is_performer_and_author(who: str) -> None:
+    outcome = built(answered_by=who)
+
+    assert all(resource["performer"] == [{"reference": who}] for resource in outcome.observations)
+    assert agents(outcome)["author"]["who"] == {"reference": who}
+
+
+def test_where_nobody_is_known_to_have_answered_there_is_no_performer_and_no_author() -> None:
+    outcome = built(answered_by="")
+
+    assert not [resource for resource in outcome.observations if "performer" in resource]
+    assert set(agents(outcome)) == {"assembler"}
+
+
+@pytest.mark.parametrize(
+    ("who", "is_tagged"),
+    [
+        ("Patient/p1", True),
+        ("RelatedPerson/s", True),
+        ("Practitioner/n", False),
+        ("PractitionerRole/n", False),
+        ("", False),
+    ],
+)
+def test_what_the_patients_side_supplied_is_tagged_as_us_core_asks(who: str, is_tagged: bool) -> None:
+    """https://hl7.org/fhir/us/core/STU7/vitals-write.html: a patient or designee, rather than a healthcare provider."""
+    tag = {"system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-tags", "code": "patient-supplied"}
+
+    for resource in built(answered_by=who).observations:
+        assert resource["meta"].get("tag", []) == ([tag] if is_tagged else [])
+
+
+@pytest.mark.parametrize("who", ["Patient/p1", "RelatedPerson/s", "Practitioner/n", "PractitionerRole/n", ""])
+def test_the_provenance_keeps_the_rules_of_the_us_core_profile_it_claims(who: str) -> None:
+    """http://hl7.org/fhir/us/core/StructureDefinition/us-core-provenance: cardinalities, types, rule provenance-1."""
+    provenance = built(answered_by=who).provenance
+
+    assert provenance["meta"]["profile"] == ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-provenance"]
+    assert all(target["reference"] for target in provenance["target"])
+    assert provenance["recorded"]
+    assert provenance["agent"]
+    for agent in provenance["agent"]:
+        kind = agent["who"]["reference"].partition("/")[0]
+        assert kind in ("Practitioner", "PractitionerRole", "Organization", "Patient", "Device", "RelatedPerson")
+        assert ("onBehalfOf" in agent) == (kind in ("Practitioner", "Device"))
 
 
 def test_an_encounter_is_named_when_it_is_known() -> None:
@@ -154,7 +199,7 @@ def test_every_observation_names_its_response_its_device_and_its_method() -> Non
     for resource in built(version="2", answers={item: [2] for item in msis29.ITEMS}).observations:
         assert resource["derivedFrom"] == [{"reference": "QuestionnaireResponse/r1"}]
         assert resource["device"] == {"reference": f"Device/{device['id']}"}
-        assert resource["method"]["coding"][0]["code"] == "msis-29-v2-minimum-10-5-person-mean"
+        assert resource["method"]["coding"][0]["code"] == "msis-29-v2"
         assert "version 2" in resource["method"]["text"]
 
 
@@ -163,7 +208,7 @@ def test_the_method_names_the_missing_item_rule_of_the_site() -> None:
 
     method = outcomes.build(response(), dataclasses.replace(ORIGIN, minimum_answered=rule)).physical["method"]
 
-    assert method["coding"][0]["code"] == "msis-29-v1-minimum-15-7-person-mean"
+    assert method["coding"][0]["code"] == "msis-29-v1"
     assert "15 of 20 physical, 7 of 9 psychological" in method["text"]
 
 
@@ -261,8 +306,7 @@ def test_the_provenance_tells_source_version_software_and_site() -> None:
     assert sorted(target["reference"] for target in provenance["target"]) == sorted(
         f"Observation/{resource['id']}" for resource in outcome.observations
     )
-    assembler = provenance["agent"][0]
-    assert assembler["type"]["coding"][0]["code"] == "assembler"
+    assembler = agents(outcome)["assembler"]
     assert assembler["who"]["reference"] == f"Device/{outcomes.device(ORIGIN)['id']}"
     assert assembler["onBehalfOf"]["identifier"]["value"] == "north"
     assert provenance["recorded"] == "2012-06-01T12:30:00.000Z"
@@ -365,6 +409,14 @@ def test_the_hash_leaves_out_what_says_nothing() -> None:
     assert outcomes.content_hash(before.provenance) == outcomes.content_hash(after.provenance)
 
 
+def test_what_says_who_computed_it_is_left_out_of_any_shape_of_resource() -> None:
+    software = {"who": {"reference": "https://ehr.example.org/fhir/Device/7/_history/2"}}
+    served = {"recorded": "x", "device": {}, "agent": ["text", {"who": "Device/1"}, software], "status": "final"}
+
+    assert outcomes.without_origin(served) == {"agent": ["text", {"who": "Device/1"}], "status": "final"}
+    assert outcomes.without_origin({"agent": {"who": 1}}) == {"agent": {"who": 1}}
+
+
 def test_the_hash_sees_every_change_of_meaning() -> None:
     base = built().physical
     changed = [
@@ -374,7 +426,8 @@ def test_the_hash_sees_every_change_of_meaning() -> None:
         built(patient_id="p2").physical,
         built(encounter_id="e1").physical,
         built(is_synthetic=True).physical,
-        built(is_answered_by_patient=False).physical,
+        built(answered_by="").physical,
+        built(answered_by="RelatedPerson/p1").physical,
         built(moment=Moment(day=date(2012, 5, 5), instant=None, text="2012-05-05")).physical,
         outcomes.withdrawn(base),
     ]
@@ -382,7 +435,7 @@ def test_the_hash_sees_every_change_of_meaning() -> None:
     hashes = {outcomes.content_hash(resource) for resource in (base, *changed)}
     assert len(hashes) == len(changed) + 1
     provenance = built().provenance
-    for other in (built(version_id="4"), built(is_answered_by_patient=False)):
+    for other in (built(version_id="4"), built(answered_by=""), built(answered_by="Practitioner/p1")):
         assert outcomes.content_hash(other.provenance) != outcomes.content_hash(provenance)
 
 

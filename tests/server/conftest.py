@@ -57,7 +57,7 @@ def build_outcome(origin: outcomes.Origin) -> BuildOutcome:
             version_id=version_id,
             moment=Moment(day=date(2012, 5, 4), instant=moment, text="2012-05-04T07:15:00Z"),
             instrument_version=instrument,
-            is_answered_by_patient=True,
+            answered_by=f"Patient/patient-of-{response_id}",
             score=score,
             reason=score.reason,
         )

@@ -62,9 +62,10 @@ def test_a_resource_is_found_by_its_identifier(
 
 def test_a_provenance_is_found_by_its_tag(httpserver: HTTPServer, lookup: Lookup, entries: dict[str, Entry]) -> None:
     entry = entries["provenance"]
-    resource = {"resourceType": "Provenance", "id": "9", "meta": {"tag": [{"system": SYSTEM, "code": entry.key}]}}
+    tag = {"system": outcomes.TAG_SYSTEM, "code": entry.key}
+    resource = {"resourceType": "Provenance", "id": "9", "meta": {"tag": [tag]}}
     httpserver.expect_request(
-        "/fhir/Provenance", query_string={"_tag": f"{SYSTEM}|{entry.key}", "_count": "10"}
+        "/fhir/Provenance", query_string={"_tag": f"{outcomes.TAG_SYSTEM}|{entry.key}", "_count": "10"}
     ).respond_with_json(bundle(resource, self_url="http://h/fhir/Provenance?_tag=x"))
 
     assert [one.ehr_id for one in lookup.find([entry])[entry.key]] == ["9"]

@@ -628,21 +628,31 @@ def test_too_few_answers_are_a_reason_and_keep_what_was_counted(reader: Reader, 
 
 
 @pytest.mark.parametrize(
-    ("who", "by_patient"),
+    ("who", "expected"),
     [
-        ({"source": {"reference": "Patient/p"}}, True),
-        ({"source": {"reference": "Patient/q"}}, True),
-        ({"source": {"reference": "RelatedPerson/p"}, "author": {"reference": "Patient/p"}}, False),
-        ({"author": {"reference": "Patient/p"}}, True),
-        ({"author": {"reference": "Practitioner/p"}}, False),
-        ({"source": {"display": "p"}, "author": {"reference": "Patient/p"}}, False),
-        ({}, False),
+        ({"source": {"reference": "Patient/p"}}, "Patient/p"),
+        ({"source": {"reference": "Patient/q"}}, "Patient/p"),  # merged into p
+        ({"source": {"reference": "Patient/nobody"}}, ""),
+        ({"source": {"reference": "RelatedPerson/s"}, "author": {"reference": "Patient/p"}}, "RelatedPerson/s"),
+        ({"source": {"reference": "https://ehr.example.org/fhir/Practitioner/n/_history/4"}}, "Practitioner/n"),
+        ({"source": {"reference": "PractitionerRole/n-at-w"}}, "PractitionerRole/n-at-w"),
+        ({"author": {"reference": "Patient/p"}}, "Patient/p"),
+        ({"author": {"reference": "Practitioner/p"}}, "Practitioner/p"),
+        ({"author": {"reference": "RelatedPerson/s/_history/1"}}, "RelatedPerson/s"),
+        ({"author": {"reference": "Device/d"}}, ""),
+        ({"author": {"reference": "Organization/o"}}, ""),
+        ({"source": {"reference": "Device/d"}, "author": {"reference": "Patient/p"}}, ""),
+        ({"source": {"display": "p"}, "author": {"reference": "Patient/p"}}, ""),
+        ({"source": {"reference": "urn:uuid:0b9ea4c3-5b1c-4d7e-9a53-1f5c6f0f9d6e"}}, ""),
+        ({"source": {"reference": "#contained"}}, ""),
+        ({"source": {"reference": "Practitioner/no id at all"}}, ""),
+        ({}, ""),
     ],
 )
-def test_source_else_author_says_who_answered(reader: Reader, fhir: Any, who: Any, by_patient: bool) -> None:
+def test_source_else_author_says_who_answered(reader: Reader, fhir: Any, who: Any, expected: str) -> None:
     response, _ = reader.response(body(fhir.response(**who)))
 
-    assert response.is_answered_by_patient is by_patient
+    assert response.answered_by == expected
 
 
 def test_what_identifies_a_response_is_kept(reader: Reader, fhir: Any) -> None:
