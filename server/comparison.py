@@ -1,8 +1,9 @@
 """What a chart's resource says differently from what it shall say, as paths without values (pure).
 
-Two things may differ without a difference in meaning, and are passed over: what a server writes by itself (`id`,
-`meta.versionId`, `meta.lastUpdated`, `meta.source`, the narrative, the display text and type of a reference), and
-how a value is spelt (`50` and `50.0`, one instant in two offsets, an absolute reference to the same server). Every
+Three things may differ without a difference in meaning, and are passed over: what a server writes by itself (`id`,
+`meta.versionId`, `meta.lastUpdated`, `meta.source`, the narrative, the display text and type of a reference); how a
+value is spelt (`50` and `50.0`, one instant in two offsets, an absolute reference to the same server); and which run
+of which software computed it (`outcomes.without_origin`), for an outcome keeps the one that did it first. Every
 other element that we did not send is a difference: one modifier can turn a resource into its opposite.
 """
 
@@ -14,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from integration.outcomes import Resource
+from integration.outcomes import Resource, without_origin
 
 _SERVERS_OWN = frozenset(("id", "text"))
 _META_TO_KEEP = ("profile", "security", "tag")
@@ -29,7 +30,7 @@ def differences(desired: Resource, found: Resource, *, base_url: str) -> list[st
         found: as the server sent it.
         base_url: of the server; a reference that starts with it counts as relative.
     """
-    return list(_of_resource(desired, found, base_url.rstrip("/") + "/"))
+    return list(_of_resource(without_origin(desired), without_origin(found), base_url.rstrip("/") + "/"))
 
 
 def _of_resource(desired: Resource, found: Resource, base: str) -> Iterator[str]:

@@ -69,5 +69,37 @@ def test_every_other_difference_is_told_by_its_path(changes: dict[str, Any], exp
     assert paths(**changes) == expected
 
 
+def provenance(**changes: Any) -> dict[str, Any]:
+    author, software = {"who": {"reference": "Patient/p"}}, {"who": {"reference": "Device/1"}}
+    made = {"resourceType": "Provenance", "recorded": "2012-05-04T07:15:00Z", "agent": [author, software]}
+    return made | changes
+
+
+@pytest.mark.parametrize(
+    "device", ["Device/2", "http://h/fhir/Device/2", "Device/2/_history/1", "http://h/fhir/Device/2/_history/1"]
+)
+def test_which_run_of_which_software_computed_it_is_no_difference(device: str) -> None:
+    """What a ledger that was rebuilt adopts was written by an earlier run, often of an earlier version."""
+    agents = [{"who": {"reference": "Patient/p"}}, {"who": {"reference": device}}]
+    found = provenance(recorded="2011-01-01T00:00:00Z", agent=agents)
+
+    assert differences(provenance(), found, base_url="http://h/fhir") == []
+    assert paths(device={"reference": device}) == []
+
+
+@pytest.mark.parametrize(
+    ("agents", "expected"),
+    [
+        ([{"who": {"reference": "Patient/q"}}, {"who": {"reference": "Device/1"}}], ["agent[0].who.reference"]),
+        ([{"who": {"reference": "Device/1"}}], ["agent"]),
+        ([{"who": "Device/1"}, "text"], ["agent"]),
+        ({"who": {"reference": "Patient/p"}}, ["agent"]),
+        (None, ["agent"]),
+    ],
+)
+def test_who_answered_is_compared(agents: Any, expected: list[str]) -> None:
+    assert differences(provenance(), provenance(agent=agents), base_url="http://h/fhir") == expected
+
+
 def test_no_path_holds_a_value() -> None:
     assert "Doe" not in str(paths(subject={"reference": "Patient/Doe"}, note=[{"text": "Doe"}]))
