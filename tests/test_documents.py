@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shlex
 import typing
@@ -188,6 +189,13 @@ def test_the_keys_of_a_study_are_those_that_are_read() -> None:
 )
 def test_the_parts_of_the_mapping_are_those_that_a_study_needs(header: str, names: set[str]) -> None:
     assert {code(row[0])[0] for row in table(STUDY, header)} == names
+
+
+def test_the_code_systems_and_their_codes_are_those_that_are_shipped() -> None:
+    said = {code(name)[0]: code(codes) for name, codes, _ in table(STUDY, "code system")}
+
+    shipped = [json.loads(path.read_text(encoding="utf-8")) for path in (STUDY.parent / "codesystems").glob("*.json")]
+    assert said == {one["id"]: [concept["code"] for concept in one.get("concept", [])] for one in shipped}
 
 
 def test_the_changelog_has_the_version_that_is_installed() -> None:

@@ -1,13 +1,14 @@
 """The outcome resources to validate, and the table of results."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from integration import msis29, outcomes
+from integration import mapping, msis29, outcomes
 from integration.records import Moment, Response
 from server.capability import capability_statement
 from server.operation_outcome import operation_outcome
@@ -22,6 +23,7 @@ ORIGIN = outcomes.Origin(
 TIMED = Moment(
     day=date(2012, 5, 4), instant=datetime(2012, 5, 4, 7, 15, tzinfo=UTC), text="2012-05-04T09:15:00.250+02:00"
 )
+PERSONS = ("Practitioner", "PractitionerRole", "RelatedPerson")
 DATED = Moment(day=date(2012, 5, 4), instant=None, text="2012-05-04")
 
 
@@ -34,7 +36,7 @@ def _outcome(answers: msis29.Answers, version: msis29.Version = "1", **changes: 
         version_id="3",
         moment=TIMED,
         instrument_version=version,
-        is_answered_by_patient=True,
+        answered_by="Patient/patient-1",
         encounter_id="encounter-1",
         score=score,
         reason=score.reason,
@@ -47,7 +49,8 @@ def _outcomes() -> Iterator[outcomes.Outcome]:
     yield _outcome(complete)
     yield _outcome(complete, "2", is_synthetic=True)
     yield _outcome({item: complete[item] for item in range(4, 30)}, status="amended", moment=DATED, version_id="")
-    yield _outcome({item: complete[item] for item in range(1, 25)}, encounter_id="", is_answered_by_patient=False)
+    yield _outcome({item: complete[item] for item in range(1, 25)}, encounter_id="", answered_by="")
+    yield from (_outcome(complete, answered_by=f"{kind}/person-1") for kind in PERSONS)
     yield _outcome(complete, moment=Moment(day=date(2012, 5, 4), instant=None, text="2012-05-04T09:15:00"))
     yield _outcome({1: [2]})
     yield _outcome({**complete, 3: [5]}, "2")
@@ -63,6 +66,13 @@ def resources() -> list[outcomes.Resource]:
         found += [*outcome.observations, outcome.provenance]
         found += [outcomes.withdrawn(resource) for resource in outcome.observations]
     return found
+
+
+@pytest.fixture(scope="session")
+def code_systems() -> list[outcomes.Resource]:
+    """The CodeSystems that our codes come from."""
+    paths = sorted((mapping.load().folder / "codesystems").glob("*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 @pytest.fixture(scope="session")

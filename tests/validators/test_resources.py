@@ -131,10 +131,11 @@ def as_sent(resource: Resource) -> Resource:
 def test_every_resource_that_leaves_us_passes(
     name: str,
     resources: list[Resource],
+    code_systems: list[Resource],
     answers: list[Resource],
     record_property: Callable[[str, object], None],
 ) -> None:
-    sent = [as_sent(resource) for resource in (*resources, *answers)]
+    sent = [as_sent(resource) for resource in (*resources, *code_systems, *answers)]
 
     found = findings(name, sent)
 
