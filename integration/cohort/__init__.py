@@ -24,7 +24,7 @@ class Assessment:
         patient_id: who.
         failure: the first criterion that failed; None for the cohort.
         index_resource: `Procedure/id` that the index session begins with; empty without a session.
-        row: the columns of cohort.csv; None outside the cohort.
+        row: the cells of cohort.csv, in the order of `member.columns`; None outside the cohort.
         events: the adverse events that count, of any patient with a session.
         visits: response id to the visit that it was chosen for; empty outside the cohort.
     """
@@ -32,7 +32,7 @@ class Assessment:
     patient_id: str
     failure: Failure | None
     index_resource: str
-    row: Row | None
+    row: tuple[Cell, ...] | None
     events: tuple[CountedEvent, ...]
     visits: Mapping[str, str]
 
@@ -48,7 +48,7 @@ def assess(rows: PatientRows, study: StudyFile) -> Assessment:
         patient_id=rows.patient.patient_id,
         failure=failure,
         index_resource=f"Procedure/{treated[0].procedure_ids[0]}" if treated else "",
-        row=None if failure else row(candidate, events, study),
+        row=None if failure else tuple(row(candidate, events, study).values()),
         events=events,
         visits={} if failure else {response.response_id: visit for visit, response in chosen.items()},
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from integration import msis29
+from integration.cohort import Assessment, member
 from integration.cohort.sessions import Session
 from integration.mapping import Mapping
 from integration.records import AdverseEvent, Condition, Moment, Patient, PatientRows, Procedure, Response
@@ -128,6 +129,12 @@ class Records:
         for record in records:
             lists[type(record)].append(record)  # type: ignore[attr-defined]  # each list holds its own kind
         return rows
+
+    def row(self, assessment: Assessment, study: StudyFile) -> dict[str, Any] | None:
+        """The cells of cohort.csv by column."""
+        if assessment.row is None:
+            return None
+        return dict(zip(member.columns(study), assessment.row, strict=True))
 
     def instant(self, text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)

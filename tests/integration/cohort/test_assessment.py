@@ -106,12 +106,13 @@ def test_the_order_of_a_patients_records_does_not_matter(records: Any, study: St
 def test_an_assessment_agrees_with_itself(records: Any, study: StudyFile, data: st.DataObject) -> None:
     found = cohort.assess(data.draw(patients(records)), study)
 
-    assert (found.row is None) is (found.failure is not None)
-    if found.row is not None:
+    row = records.row(found, study)
+    assert (row is None) is (found.failure is not None)
+    if row is not None:
         for visit in study.follow_ups:
             for scale in ("physical", "psychological"):
-                change, before = found.row[f"{scale}_change_{visit}"], found.row[f"{scale}_baseline"]
-                after = found.row[f"{scale}_{visit}"]
+                change, before = row[f"{scale}_change_{visit}"], row[f"{scale}_baseline"]
+                after = row[f"{scale}_{visit}"]
                 assert change is None or change == pytest.approx(after - before)  # type: ignore[operator]  # numbers
-                assert found.row[f"{scale}_improved_{visit}"] is (None if change is None else change < 0)  # type: ignore[operator]  # a number
-        assert set(found.visits.values()) == {visit for visit in study.visits if found.row[f"{visit}_date"]}
+                assert row[f"{scale}_improved_{visit}"] is (None if change is None else change < 0)  # type: ignore[operator]  # a number
+        assert set(found.visits.values()) == {visit for visit in study.visits if row[f"{visit}_date"]}

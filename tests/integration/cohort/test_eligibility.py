@@ -188,7 +188,7 @@ def test_imaging_counts_in_the_365_days_up_to_the_index_day(
     """Both ends in: the day itself and the 365th before."""
     rows = records.rows(records.procedure(), records.condition(), records.response(-1), records.imaging(day))
 
-    row = cohort.assess(rows, study).row
+    row = records.row(cohort.assess(rows, study), study)
     required = failure(with_imaging_required(study), rows)
 
     assert row is not None

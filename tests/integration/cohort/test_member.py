@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integration import cohort, msis29
-from integration.cohort import Row, member
+from integration.cohort import member
 from integration.study import StudyFile
 
 LEFT, RIGHT, AZYGOS = ("internal_jugular", "left"), ("internal_jugular", "right"), ("azygos", "")
@@ -19,11 +19,9 @@ LEFT, RIGHT, AZYGOS = ("internal_jugular", "left"), ("internal_jugular", "right"
 def row_of(records: Any, study: StudyFile) -> Any:
     """The row of a patient with an index procedure, MS and a baseline at 3, and whatever else is given."""
 
-    def built(*more: Any, **patient: Any) -> Row:
-        found = cohort.assess(
-            records.rows(records.procedure(), records.condition(), records.response(-1, "base"), *more, **patient),
-            study,
-        ).row
+    def built(*more: Any, **patient: Any) -> dict[str, Any]:
+        rows = records.rows(records.procedure(), records.condition(), records.response(-1, "base"), *more, **patient)
+        found = records.row(cohort.assess(rows, study), study)
         assert found is not None
         return found
 
@@ -67,7 +65,7 @@ def test_vein_sites_are_the_distinct_veins_and_sides_of_the_index_session(
     later = records.procedure(40, "later", sites=frozenset([("brachiocephalic", "left")]))
     rows = records.rows(records.procedure(sites=frozenset(sites)), later, records.condition(), records.response(-1))
 
-    row = cohort.assess(rows, study).row
+    row = records.row(cohort.assess(rows, study), study)
 
     assert row is not None
     assert row["vein_sites"] == count
@@ -136,7 +134,7 @@ def test_imputed_sums_that_are_equal_give_no_change_at_all(records: Any, study: 
         partly_answered(records, -1, "base", before), partly_answered(records, 30, "m1", after),
     )  # fmt: skip
 
-    row = cohort.assess(rows, study).row
+    row = records.row(cohort.assess(rows, study), study)
 
     assert row is not None
     assert row["physical_change_month_1"] == 0.0
@@ -157,7 +155,7 @@ def test_the_change_of_sums_is_that_of_the_scores_in_raw_points(
         partly_answered(records, -1, "base", list(first)), partly_answered(records, 30, "m1", list(second)),
     )  # fmt: skip
 
-    row = cohort.assess(rows, study).row
+    row = records.row(cohort.assess(rows, study), study)
 
     by_hand = Fraction(20 * sum(second), len(second)) - Fraction(20 * sum(first), len(first))
     assert row is not None
