@@ -196,8 +196,8 @@ def content_hash(resource: Resource) -> str:
     """Return the SHA-256 (hex) of what a resource of ours says; for deciding whether the chart must change.
 
     Left out is what may differ between two runs or two servers without any difference in meaning: `id`,
-    `meta.versionId`, `meta.lastUpdated`, `meta.source`, and who computed it and when (`without_origin`). The order of keys does not matter, nor whether a
-    number was read back as `50`, `50.0` or `50.00`.
+    `meta.versionId`, `meta.lastUpdated`, `meta.source`, and who computed it and when (`without_origin`). The order of
+    keys does not matter, nor whether a number was read back as `50`, `50.0` or `50.00`.
 
     It is taken of the canonical form: a resource whose references were rewritten to a server's ids hashes
     differently.

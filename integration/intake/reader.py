@@ -35,8 +35,9 @@ FindPatient = Callable[[str], str | None]
 USABLE_RESPONSE: Final = frozenset(("completed", "amended"))
 UNUSABLE_CONDITION: Final = frozenset(("refuted", "entered-in-error"))
 _PERSONS: Final = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
-"""Who may have answered, in the order of the view's columns: what R4 allows as `source`; an `author` that is a Device or
-an Organization has only written down."""
+"""Who may have answered, in the order of the view's columns: what R4 allows as `source`. An `author` may also be a
+Device or an Organization, but those answer nothing.
+"""
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _MS_TYPES: Final[tuple[tuple[str, MsType], ...]] = (("ms-rrms", "RRMS"), ("ms-spms", "SPMS"), ("ms-ppms", "PPMS"))
 
