@@ -146,10 +146,10 @@ def test_a_shipped_concept_map_translates_the_verified_codes_and_no_others(
 
 
 def codings(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every include and group of a file, with its system."""
+    """Every concept of a ValueSet or CodeSystem and every element of a ConceptMap, with its system."""
     if isinstance(value, dict):
-        for system, listed in (("system", "concept"), ("source", "element")):
-            if listed in value:
+        for listed, system in (("concept", "system"), ("concept", "url"), ("element", "source")):
+            if listed in value and system in value:
                 yield from ((value[system], one) for one in value[listed])
         for part in value.values():
             yield from codings(part)
