@@ -19,26 +19,17 @@ from integration.cohort import Assessment
 from integration.errors import InputError
 from integration.intake import Intake
 from integration.mapping import Mapping
+from integration.progress import Progress
 from integration.report import choices
 from integration.report.inputs import InputFile, Provenance, ReportInputs
 from integration.sources import files as file_source
-from integration.sources.resource import RawResource, Source, Unreadable
+from integration.sources.resource import Source
 
 DISTRIBUTION: Final = "outcome-bridge"
 TABLES: Final = ("cohort", "patients", "flow", "responses", "adverse_events", "statistics")
 """The frames of a run that are written as CSV files of the same name."""
 SITE_OF_FILES: Final = "files"
 """Stands for the site in the identity of outcomes that were computed from files of no configured site."""
-
-
-class Progress:
-    """Is told how a run gets on; this one does nothing, a command line shows a bar."""
-
-    def step(self, name: str) -> None:
-        """Note that a step begins."""
-
-    def resource(self, found: RawResource | Unreadable) -> None:
-        """Note that one resource was met; each is met twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +222,7 @@ def report_inputs(results: Results, job: Job) -> ReportInputs:
         choices=choices.of(mapping.study),
         published=mapping.evidence.published,
         evidence=mapping.evidence.evidence,
+        last_window_day=max((mapping.study.visits[visit].last_day for visit in mapping.study.follow_ups), default=None),
         code_labels=_labels(frames["adverse_events"]),
         provenance=Provenance(
             software_version=results.origin.software_version,

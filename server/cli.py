@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from integration import mapping as mapping_module
-from integration import pipeline, settings
+from integration import settings
 from integration.errors import OutcomeBridgeError
-from integration.mapping import Mapping
-from integration.sources.files import Files
-from server import jobs, service, summary, view_rows
 from server.terminal import Format, Terminal
+
+# What a command works with is imported by it: `--help` and `view` need not load what `run` needs.
+if TYPE_CHECKING:
+    from integration.mapping import Mapping
+    from server.view_rows import Form
 
 DONE, FAILED, WRONG, SOME_REJECTED = 0, 1, 2, 3
 """Exit statuses: all well; refused or failed; wrong configuration or arguments; finished, some input was rejected."""
@@ -23,7 +26,7 @@ DONE, FAILED, WRONG, SOME_REJECTED = 0, 1, 2, 3
 _mapping_option = click.option(
     "--mapping",
     "mapping_name",
-    default=mapping_module.DEFAULT,
+    default="msis29_venoplasty",
     show_default=True,
     metavar="NAME|FOLDER",
     help="The study: a mapping's folder, or the name of one inside the package.",
@@ -41,7 +44,7 @@ _settings_option = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(pipeline.software_version(), prog_name="outcome-bridge")
+@click.version_option(metadata.version("outcome-bridge"), prog_name="outcome-bridge")
 def cli() -> None:
     """Turn patient-reported outcomes in FHIR resources into a study's tables, and into the chart."""
 
@@ -69,11 +72,14 @@ def run(
     output: Format,
 ) -> int:
     """Read resources; write cohort, scores, statistics, report and outcome resources."""
+    from integration import mapping as mappings
+    from server import jobs, summary
+
     if bool(data) == bool(site_name):
         raise click.UsageError("give either --data PATH, once or more, or --site NAME")
     terminal = Terminal(output)
     configured = settings.load(settings_file, os.environ)
-    mapping = mapping_module.load(mapping_name)
+    mapping = mappings.load(mapping_name)
     if site_name:
         return _run_site(terminal, configured, site_name, mapping, out)
     with terminal.progress() as progress:
@@ -84,6 +90,8 @@ def run(
 
 
 def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str, mapping: Mapping, out: Path) -> int:
+    from server import jobs, summary
+
     site = configured.site(site_name)
     with terminal.progress() as progress:
         done = jobs.study_of_site(site, mapping, out, settings=configured, progress=progress)
@@ -112,13 +120,14 @@ def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str,
     type=click.Choice(["4.0.1", "4.3.0", "5.0.0"]),
     help="Of the data: which elements there are.",
 )
-def view(
-    file: Path, data: tuple[Path, ...], form: view_rows.Form, to: Path | None, source: bool, fhir_version: str
-) -> int:
+def view(file: Path, data: tuple[Path, ...], form: Form, to: Path | None, source: bool, fhir_version: str) -> int:
     """Run one ViewDefinition over files and write its rows.
 
     Every version of a resource gives its rows: a view says what stands in a file, not which version counts.
     """
+    from integration.sources.files import Files
+    from server import view_rows
+
     compiled = view_rows.compiled(file, fhir_version)
     terminal = Terminal()
     for warning in compiled.warnings:
@@ -141,8 +150,10 @@ def view(
 @_format_option
 def check(mapping_name: str, output: Format) -> int:
     """Say every fault of a mapping, each with file and path."""
+    from integration import mapping as mappings
+
     terminal = Terminal(output)
-    found = [*mapping_module.faults(mapping_name)]
+    found = [*mappings.faults(mapping_name)]
     terminal.document("check", {"mapping": mapping_name, "faults": [str(fault) for fault in found]})
     for fault in found:
         terminal.say(str(fault))
@@ -158,6 +169,8 @@ def check(mapping_name: str, output: Format) -> int:
 @_format_option
 def deliver(site_name: str, settings_file: Path | None, output: Format) -> int:
     """Send to a site's FHIR server what is due; what was on its way is read before it is sent again."""
+    from server import jobs, summary
+
     terminal = Terminal(output)
     configured = settings.load(settings_file, os.environ)
     report = jobs.deliver(configured.site(site_name), settings=configured)
@@ -172,6 +185,8 @@ def deliver(site_name: str, settings_file: Path | None, output: Format) -> int:
 @_format_option
 def reconcile(site_name: str, settings_file: Path | None, output: Format) -> int:
     """Read every outcome back from a site's FHIR server and print the books."""
+    from server import jobs, summary
+
     terminal = Terminal(output)
     configured = settings.load(settings_file, os.environ)
     report = jobs.reconcile(configured.site(site_name), settings=configured)
@@ -187,8 +202,11 @@ def reconcile(site_name: str, settings_file: Path | None, output: Format) -> int
 @_settings_option
 def serve(site_name: str | None, port: int | None, mapping_name: str, settings_file: Path | None) -> int:
     """Take QuestionnaireResponses by HTTP, and deliver their outcomes within seconds."""
+    from integration import mapping as mappings
+    from server import service
+
     configured = settings.load(settings_file, os.environ)
-    mapping = mapping_module.load(mapping_name)
+    mapping = mappings.load(mapping_name)
     name = site_name or configured.service.site
     if not name:
         raise click.UsageError("give --site NAME, or service.site in the settings")
@@ -208,7 +226,7 @@ def serve(site_name: str | None, port: int | None, mapping_name: str, settings_f
 @_format_option
 def demo(folder: Path, sekmet: Path | None, output: Format) -> int:
     """Go the whole way once, on synthetic data against a local FHIR server."""
-    from server import demo as round_trip  # noqa: PLC0415  # nothing else needs it
+    from server import demo as round_trip
 
     terminal = Terminal(output)
     status = round_trip.run(folder, sekmet, terminal)

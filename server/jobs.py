@@ -10,6 +10,7 @@ from pathlib import Path
 from integration import outcomes, pipeline
 from integration.intake import READ_TYPES
 from integration.mapping import Mapping
+from integration.progress import Progress
 from integration.settings import Settings, Site
 from integration.sources import search
 from integration.sources.client import FhirClient, connect
@@ -18,7 +19,7 @@ from integration.sources.resource import RawResource
 from integration.warehouse import StoreCounts, Warehouse
 from server import delivery
 from server import reconcile as reconciling
-from server.delivery import Progress
+from server.delivery import Progress as OnProgress
 from server.ledger import Ledger
 from server.planning import PlanCounts
 
@@ -57,7 +58,7 @@ class Staged:
 
 
 def study_of_files(
-    data: Sequence[Path], mapping: Mapping, out: Path, *, settings: Settings, progress: pipeline.Progress
+    data: Sequence[Path], mapping: Mapping, out: Path, *, settings: Settings, progress: Progress
 ) -> tuple[pipeline.Job, pipeline.Results]:
     """Run a study over files."""
     source = Files(data, settings.line_limit_bytes)
@@ -77,7 +78,7 @@ def study_of_site(
     out: Path,
     *,
     settings: Settings,
-    progress: pipeline.Progress,
+    progress: Progress,
     on_page: PulledPage = lambda *_: None,
 ) -> SiteRun:
     """Pull a site's resources by search, run the study over them, and plan the outcomes in the ledger."""
@@ -122,13 +123,15 @@ def plan(ledger: Ledger, site: str, results: pipeline.Results) -> PlanCounts:
     return planned
 
 
-def deliver(site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None) -> delivery.DeliveryReport:
+def deliver(site: Site, *, settings: Settings, on_progress: OnProgress = lambda *_: None) -> delivery.DeliveryReport:
     """Send what is due to a site's server."""
     with open_ledger(settings) as ledger, connect(site) as client:
         return delivery.deliver(ledger, client, site, on_progress=on_progress)
 
 
-def reconcile(site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None) -> reconciling.Reconciliation:
+def reconcile(
+    site: Site, *, settings: Settings, on_progress: OnProgress = lambda *_: None
+) -> reconciling.Reconciliation:
     """Read every outcome back from a site's server."""
     with open_ledger(settings) as ledger, connect(site) as client:
         return reconciling.reconcile(ledger, client, site, on_progress=on_progress)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from integration import pipeline
+from integration import progress
 from integration.sources.resource import RawResource, Unreadable
 
 Format = Literal["table", "json"]
@@ -78,7 +78,7 @@ class Terminal:
         return RunProgress(self._err, total_bytes)
 
 
-class RunProgress(pipeline.Progress):
+class RunProgress(progress.Progress):
     """A bar on standard error that moves with the bytes read, and names the step at hand.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from integration import pipeline
+from integration import pipeline, progress
 from integration.errors import InputError
 from integration.mapping import Mapping
 from integration.sources.files import Files
@@ -46,7 +46,7 @@ def one_patient(fhir: Any) -> list[Any]:
     ]  # fmt: skip
 
 
-class Told(pipeline.Progress):
+class Told(progress.Progress):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -200,7 +200,7 @@ def test_the_site_is_part_of_every_outcomes_identity(tmp_path: Path, default_map
     north, south = (
         pipeline.compute(
             pipeline.Job(source=Files([data]), files=[], mapping=default_mapping, site=site, now=NOW),
-            pipeline.Progress(),
+            progress.Progress(),
         )
         for site in ("north", "south")
     )
