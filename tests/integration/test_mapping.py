@@ -289,6 +289,16 @@ def test_an_unknown_key_of_the_study_is_a_fault_with_its_path(folder: Path) -> N
     assert places(mapping.faults(folder)) == [("study.toml", "imaging_"), ("study.toml", "adverse_events_")]
 
 
+def test_an_unknown_key_of_the_evidence_is_a_fault_with_its_path(folder: Path) -> None:
+    with (folder / "evidence.toml").open("a", encoding="utf-8") as stream:
+        stream.write('\n[[published]]\nlabel = "x"\nvalue = "1"\nsource = "y"\ncolour = "red"\n')
+
+    ((file, path),) = places(mapping.faults(folder))
+
+    assert file == "evidence.toml"
+    assert path.startswith("published")
+
+
 def test_a_view_column_under_another_name_is_a_fault(folder: Path, change: Change) -> None:
     change("views/patient.json", lambda view: view["select"][0]["column"][1].update(name="sex"))
 

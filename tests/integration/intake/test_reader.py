@@ -313,6 +313,7 @@ def test_only_a_completed_procedure_is_treatment(
     [
         ({"performedDateTime": "2011-05-10T23:50:00+02:00"}, date(2011, 5, 10)),
         ({"performedDateTime": "2011-05-10T00:10:00+02:00"}, date(2011, 5, 10)),
+        ({"performedDateTime": "2011-05-10", "performedPeriod": {"start": "2011-05-01"}}, date(2011, 5, 10)),
         (
             {"performedDateTime": None, "performedPeriod": {"start": "2011-05-11", "end": "2011-05-12"}},
             date(2011, 5, 11),
