@@ -19,7 +19,8 @@ def _choices(study: StudyFile) -> Iterator[Choice]:
         what = f"Questionnaires taken as MSIS-29 version {version}"
         yield Choice(what=what, value=", ".join(canonicals), where=f"study.toml: instrument.canonicals.{version}")
     yield Choice(
-        what="Items that must be answered for a score; missing ones take the person's mean of that subscale",
+        what="Items that must be answered for a score; missing ones take the person's mean of that subscale "
+        "(as commonly given; the scoring manual was not read)",
         value=f"{answered.physical} of 20 physical, {answered.psychological} of 9 psychological",
         where="study.toml: instrument.minimum_answered",
     )

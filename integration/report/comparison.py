@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from integration.evidence import Published, Selector
-from integration.report import formats, groups, labels, people
+from integration.report import events, formats, groups, labels, people
 from integration.report.inputs import ReportInputs
 from integration.report.outcome import limits, main_rate, points, share
 from integration.report.results import Estimate, Results
@@ -51,15 +51,15 @@ def _figure(report: ReportInputs, results: Results, key: Selector) -> tuple[str,
     if found is None:
         return _what(key), formats.NONE
     if found.denominator is not None and found.numerator is not None and key.statistic.startswith("rate"):
-        return _what(key), _rate(found)
+        return _what(key), _rate(found, 2 if key.analysis in events.EVENTS else 1)
     if found.p_value is None or found.ci_low is not None:
         return _what(key), f"{points(found)} points"
     adjusted = f" ({formats.p_value(found.p_adjusted)} after Holm)" if found.p_adjusted is not None else ""
     return _what(key), f"{formats.p_equals(found.p_value)}{adjusted}, n = {formats.count(found.denominator)}"
 
 
-def _rate(found: Estimate) -> str:
-    interval = limits(found)
+def _rate(found: Estimate, places: int) -> str:
+    interval = limits(found, places)
     return share(found) if interval == formats.NONE else f"{share(found)}, 95 % CI {interval}"
 
 

@@ -24,21 +24,27 @@ SYSTEMS: Final[Mapping[str, str]] = {
     "http://hl7.org/fhir/sid/icd-10": "ICD-10",
 }
 HORIZON: Final = "km_retreated_day_"
+LATE: Final = ", beyond the last planned visit: too high"
 EVENTS: Final[Mapping[str, str]] = {
     "adverse_event": "Any adverse event",
     "serious_adverse_event": "Adverse event coded serious (FHIR)",
 }
 
 
-def retreatment_table(results: Results) -> Table:
-    """Return how many were retreated and how many had a stent, among each denominator, and Kaplan-Meier estimates."""
+def retreatment_table(results: Results, last_window_day: int | None = None) -> Table:
+    """Return how many were retreated and how many had a stent, among each denominator, and Kaplan-Meier estimates.
+
+    Args:
+        results: the statistics.
+        last_window_day: day on which the last planned visit's window ends; later estimates are marked as too high.
+    """
     bodies = (
         Body(label="Treated again in a later session", rows=tuple(_rates(results, "retreatment", "rate"))),
         Body(
             label="Treated again after a visit with improvement",
             rows=tuple(_rates(results, "retreatment", "rate_after_improvement")),
         ),
-        Body(label="Kaplan-Meier: treated again by", rows=tuple(_horizons(results))),
+        Body(label="Kaplan-Meier: treated again by", rows=tuple(_horizons(results, last_window_day))),
         Body(label="Venous stent in the first session", rows=tuple(_rates(results, "stent", "rate"))),
         Body(label="Sessions with a venous stent", rows=tuple(_rates(results, "stent", "rate_per_session"))),
     )
@@ -74,11 +80,12 @@ def _among(key: Selector, one: Estimate) -> str:
     return "Patients of the cohort"
 
 
-def _horizons(results: Results) -> Iterator[tuple[str, ...]]:
+def _horizons(results: Results, last_window_day: int | None) -> Iterator[tuple[str, ...]]:
     for key, one in results:
         if key.statistic.startswith(HORIZON) and one.value is not None:
             day = key.statistic.removeprefix(HORIZON)
-            name = f"Day {day} ({formats.count(one.n)} at risk)"
+            is_late = last_window_day is not None and int(day) > last_window_day
+            name = f"Day {day} ({formats.count(one.n)} at risk){LATE if is_late else ''}"
             yield (name, formats.part(one.numerator, one.denominator), formats.percent(one.value), limits(one))
 
 

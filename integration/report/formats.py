@@ -12,6 +12,7 @@ from typing import Final
 
 NONE: Final = "not estimated"
 NBSP: Final = "\N{NO-BREAK SPACE}"
+MOST_PLACES: Final = 9
 MINUS: Final = "\N{MINUS SIGN}"
 
 
@@ -28,15 +29,25 @@ def decimal(value: float | None, places: int = 1) -> str:
 
 
 def percent(rate: float | None, places: int = 1) -> str:
-    """Return a rate of 0-1 as a percentage.
+    """Return a rate of 0-1 as a percentage, with more decimals where the first would all be zero and the rate is not.
 
-    >>> percent(15 / 240)
-    '6.3\N{NO-BREAK SPACE}%'
+    >>> percent(15 / 240), percent(1 / 24000)
+    ('6.3\N{NO-BREAK SPACE}%', '0.004\N{NO-BREAK SPACE}%')
     """
     if rate is None or math.isnan(rate):
         return NONE
-    rounded = (Decimal(repr(float(rate))) * 100).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
-    return f"{rounded}{NBSP}%"
+    return f"{_percentage(rate, _telling_places(rate, places))}{NBSP}%"
+
+
+def _percentage(rate: float, places: int) -> Decimal:
+    return (Decimal(repr(float(rate))) * 100).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
+
+
+def _telling_places(rate: float, places: int) -> int:
+    """Return how many decimals show that a rate is not zero, at least those asked for."""
+    while rate > 0 and places < MOST_PLACES and not _percentage(rate, places):
+        places += 1
+    return places
 
 
 def interval(low: float | None, high: float | None, places: int = 1) -> str:
@@ -47,10 +58,15 @@ def interval(low: float | None, high: float | None, places: int = 1) -> str:
 
 
 def percent_interval(low: float | None, high: float | None, places: int = 1) -> str:
-    """Return two limits of 0-1 in percent."""
+    """Return two limits of 0-1 in percent, both with as many decimals as show that the lower one is not zero.
+
+    >>> percent_interval(0.0000978, 0.0213)
+    '0.01 to 2.13\N{NO-BREAK SPACE}%'
+    """
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return NONE
-    return f"{percent(low, places).removesuffix(f'{NBSP}%')} to {percent(high, places)}"
+    places = _telling_places(low, places)
+    return f"{_percentage(low, places)} to {_percentage(high, places)}{NBSP}%"
 
 
 def p_value(value: float | None) -> str:

@@ -40,6 +40,8 @@ PRIMARY: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "vein_sites": (("physical", "month_1"), ("physical", "month_6")),
 }
 """What the abstract reports of each; everything else is exploratory."""
+QUESTION: Final = "question of the abstract, not adjusted"
+EXPLORATORY: Final = "exploratory"
 
 
 def group_tables(results: Results) -> tuple[Table, ...]:
@@ -65,8 +67,14 @@ def _group_table(results: Results, analysis: str) -> Table:
 
 
 def _titled(analysis: str, scale: str, visit: str) -> str:
-    mark = "" if (scale, visit) in PRIMARY[analysis] else " (exploratory)"
-    return labels.scale_visit(scale, visit) + mark
+    mark = QUESTION if (scale, visit) in PRIMARY[analysis] else EXPLORATORY
+    return f"{labels.scale_visit(scale, visit)} ({mark})"
+
+
+def _aside(analysis: str, scale: str, visit: str, one: Estimate) -> str:
+    """Return the mark of a row that stands beside a question of the abstract without belonging to it."""
+    is_beside = (scale, visit) in PRIMARY[analysis] and EXPLORATORY in one.method
+    return f" ({EXPLORATORY})" if is_beside else ""
 
 
 def _group_row(
@@ -77,7 +85,8 @@ def _group_row(
         rate = results.rate(
             analysis, "with_change", scale=scale, visit=visit, group=name, responder="any_decrease", category="improved"
         )
-        yield (label, formats.count(mean.n), points(median).split(" [")[0], points(mean), share(rate))
+        name = f"{label}{_aside(analysis, scale, visit, mean)}"
+        yield (name, formats.count(mean.n), points(median).split(" [")[0], points(mean), share(rate))
 
 
 def of_group(results: Results, analysis: str, name: str, scale: str, visit: str, statistic: str) -> Estimate | None:
@@ -126,7 +135,9 @@ def _comparison_row(analysis: str, key: Selector, one: Estimate) -> tuple[str, .
     who = labels.group(analysis, key.group)
     adjusted = formats.p_value(one.p_adjusted) if one.p_adjusted is not None else ""
     shown = formats.p_value(one.p_value) if one.p_value is not None else ""
-    return (f"{name}: {who}" if who else name, points(one, 2), formats.count(one.n), shown, adjusted)
+    what = f"{name}: {who}" if who else name
+    what += _aside(analysis, key.scale, key.visit, one)
+    return (what, points(one, 2), formats.count(one.n), shown, adjusted)
 
 
 def forest_figures(results: Results) -> tuple[Drawing, ...]:

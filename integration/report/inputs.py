@@ -73,6 +73,8 @@ class ReportInputs:
         published: the abstract's figures.
         evidence: the evidence box.
         provenance: versions, files, balance.
+        last_window_day: day from the index procedure on which the window of the last planned visit ends; None if the
+            study plans no visit.
         code_labels: what a code of an adverse event means, keyed by the code as `adverse_events` holds it.
     """
 
@@ -92,4 +94,5 @@ class ReportInputs:
     provenance: Provenance = field(
         default_factory=lambda: Provenance(software_version="", mapping_name="", mapping_version="")
     )
+    last_window_day: int | None = None
     code_labels: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,11 @@ from integration.report.tables import Body, Table, columns
 
 SMALL_P = 0.05
 CATEGORIES = ("improved", "unchanged", "worsened")
+COMMON_SCALE = "wilcoxon_w_0_100"
+MIXED = (
+    "Both versions are in use, and a raw point is not the same in both (physical: 1.25 points of 0 to 100 in version "
+    "1, 1.667 in version 2); so the same test on points of 0 to 100 stands beside it, as sensitivity. "
+)
 
 
 def main_rate(
@@ -80,8 +85,10 @@ def change_table(results: Results) -> Table:
         caption="Change from baseline in points of 0 to 100; a negative change is an improvement",
         columns=columns("Scale, visit", *heads),
         bodies=(Body(rows=rows),),
-        note="Hodges-Lehmann: median of the Walsh averages of the differences. SRM: mean change / SD of the change. "
-        "SES: mean change / SD of the baseline.",
+        note="n: everybody with a change score, on whom all of the columns rest. Hodges-Lehmann: median of the Walsh "
+        "averages of all differences, those of zero kept; R's, over the non-zero ones only, stands in statistics.csv. "
+        "With ties its interval may end exactly at 0, the end not included. SRM: mean change / SD of the change. "
+        "SES: mean change / SD of the baseline of those with a change score.",
         empty="No patient has a score both before and after.",
     )
 
@@ -92,7 +99,7 @@ def _change_row(results: Results, scale: str, visit: str) -> tuple[str, ...]:
 
     median = one("median_change")
     effects = (points(one(name), 2).split(" [")[0] for name in ("srm", "ses"))
-    shown = (points(median), points(one("mean_change")), points(one("hodges_lehmann_0_100")))
+    shown = (points(median), points(one("mean_change")), points(one("hodges_lehmann_all_0_100")))
     return (labels.scale_visit(scale, visit), formats.count(median.n if median is not None else None), *shown, *effects)
 
 
@@ -103,27 +110,40 @@ def _tests(results: Results, scale: str, visit: str) -> Estimate | None:
 
 def tests_table(results: Results) -> Table:
     """Return the tests of change, each with what it means in words."""
-    bodies = []
-    for scale, visit in results.questions():
-        test = _tests(results, scale, visit)
-        if test is None:
-            continue
-        others = (results.one("change", name, scale=scale, visit=visit) for name in ("wilcoxon_w_pratt", "paired_t"))
-        p_values = (formats.p_value(test.p_value), formats.p_value(test.p_adjusted), *(p_of(other) for other in others))
-        changed = formats.part(test.numerator, test.denominator)
-        row = (labels.scale_visit(scale, visit), changed, formats.decimal(test.value), *p_values)
-        bodies.append(Body(rows=(row,), remark=in_words(results, scale, visit)))
-    heads = ("Changed, n/N", "Wilcoxon W", "P", "P, Holm", "P, Pratt", "P, paired t")
+    is_mixed = any(key.statistic == COMMON_SCALE for key, _ in results)
+    beside = {"wilcoxon_w_pratt": "P, Pratt", "paired_t": "P, paired t"}
+    if is_mixed:
+        beside = {COMMON_SCALE: "P, 0 to 100", **beside}
+    bodies = tuple(
+        Body(
+            rows=((*_test_row(test, scale, visit), *_beside(results, scale, visit, tuple(beside))),),
+            remark=in_words(results, scale, visit),
+        )
+        for scale, visit in results.questions()
+        if (test := _tests(results, scale, visit)) is not None
+    )
     return Table(
         name="tests",
         caption="Tests of no change; Holm over the primary tests",
-        columns=columns("Scale, visit", *heads),
-        bodies=tuple(bodies) or (Body(rows=()),),
-        note="Wilcoxon signed-rank on differences of raw sums, or of points of 0 to 100 where both versions are "
-        "in use; zeros dropped; normal approximation with tie and continuity correction. W: sum of the ranks of rises. "
-        "Pratt: zeros ranked, as sensitivity.",
+        columns=columns("Scale, visit", "Changed, n/N", "Wilcoxon W", "P", "P, Holm", *beside.values()),
+        bodies=bodies or (Body(rows=()),),
+        note="Wilcoxon signed-rank on differences of raw sums, each within one version of the questionnaire; zeros "
+        "dropped; normal approximation with tie and continuity correction. W: sum of the ranks of rises. "
+        f"{MIXED if is_mixed else ''}Pratt: zeros ranked, as sensitivity.",
         empty="No patient has a score both before and after.",
     )
+
+
+def _test_row(test: Estimate, scale: str, visit: str) -> tuple[str, ...]:
+    changed = formats.part(test.numerator, test.denominator)
+    p_values = (formats.p_value(test.p_value), formats.p_value(test.p_adjusted))
+    return (labels.scale_visit(scale, visit), changed, formats.decimal(test.value), *p_values)
+
+
+def _beside(results: Results, scale: str, visit: str, names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        other = results.one("change", name, scale=scale, visit=visit)
+        yield "one version" if other is None and name == COMMON_SCALE else p_of(other)
 
 
 def p_of(estimate: Estimate | None) -> str:

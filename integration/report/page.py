@@ -100,7 +100,7 @@ def _outcomes(report: ReportInputs, results: Results) -> dict[str, Any]:
         "comparison_tables": groups.comparison_tables(results),
         "other_comparison_tables": groups.other_comparison_tables(results),
         "forest_figures": groups.forest_figures(results),
-        "retreatment": events.retreatment_table(results),
+        "retreatment": events.retreatment_table(results, report.last_window_day),
         "curve": events.curve_figure(report),
         "event_rates": events.event_rates_table(results),
         "event_kinds": events.event_kinds_table(report),

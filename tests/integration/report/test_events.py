@@ -50,6 +50,26 @@ def test_retreatment_is_counted_among_the_cohort_and_among_those_seen(inputs: Re
     assert [row[1] for row in body.rows] == [f"{row.numerator}/{row.denominator}" for row in frame.itertuples()]
 
 
+def test_estimates_after_the_last_visits_window_are_marked_as_too_high(inputs: ReportInputs) -> None:
+    frame = inputs.statistics.copy()
+    frame.loc[frame["statistic"].str.startswith("km_retreated"), ["value", "n"]] = [0.05, 100]
+
+    rows = events.retreatment_table(Results(frame), last_window_day=183).bodies[2].rows
+
+    assert [row[0] for row in rows] == [
+        "Day 30 (100 at risk)",
+        "Day 91 (100 at risk)",
+        "Day 183 (100 at risk)",
+        "Day 365 (100 at risk), beyond the last planned visit: too high",
+    ]
+
+
+def test_what_counts_sessions_is_said_to_be_among_sessions(inputs: ReportInputs) -> None:
+    rows = events.retreatment_table(Results(inputs.statistics)).bodies[-1].rows
+
+    assert [row[0] for row in rows] == ["Sessions of the cohort"]
+
+
 def test_events_are_listed_by_code_with_system_and_label(inputs: ReportInputs) -> None:
     labelled = replace(inputs, code_labels={"128053003": "Deep venous thrombosis"})
 

@@ -41,6 +41,15 @@ def test_what_the_default_evidence_names_beside_the_abstract_is_computed(
             assert one.analysis == "cohort" or key in computed or (not key[-1] and key[:-1] in any_denominator), key
 
 
+def test_what_was_read_at_second_hand_says_so(evidence_document: dict[str, Any]) -> None:
+    (trial,) = [one for one in evidence_document["evidence"] if one["name"] == "Canadian trial, 2018"]
+
+    assert "5 (10 %) after venoplasty and in 1 (2 %) after sham" in trial["headline"]
+    assert "as read in a secondary summary" in trial["headline"]
+    assert "Univadis 632378" in trial["source"]
+    assert "Wikipedia" in trial["source"]
+
+
 def test_the_default_evidence_does_not_say_effective(evidence_document: dict[str, Any]) -> None:
     assert "effective" not in str(evidence_document).lower()
 

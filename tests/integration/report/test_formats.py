@@ -30,6 +30,23 @@ def test_percentages_are_rounded_half_up(numerator: int, denominator: int, print
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "places", "printed"),
+    [
+        (9.775e-05, 0.02132, 1, "0.01 to 2.13"),  # 1 of 259, Clopper-Pearson
+        (9.775e-05, 0.02132, 2, "0.01 to 2.13"),
+        (0.0, 0.01414, 1, "0.0 to 1.4"),  # nobody of 259
+        (0.0328, 0.0937, 1, "3.3 to 9.4"),
+    ],
+)
+def test_a_lower_limit_above_zero_is_never_printed_as_zero(low: float, high: float, places: int, printed: str) -> None:
+    assert formats.percent_interval(low, high, places) == f"{printed}{NBSP}%"
+
+
+def test_a_rare_event_among_many_is_not_printed_as_none() -> None:
+    assert formats.percent(1 / 24_000) == f"0.004{NBSP}%"
+
+
+@pytest.mark.parametrize(
     ("value", "printed"),
     [(0.00099, "< .001"), (0.001, ".001"), (0.0124, ".012"), (0.0499, ".050"), (0.3, ".30"), (0.995, "> .99")],
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 
 from integration.report import outcome
+from integration.report.inputs import ReportInputs
 from integration.report.results import Results
 
 COLUMNS = (
@@ -44,6 +47,45 @@ def test_a_test_is_put_into_words_with_median_and_counts(
     assert f"improved {counts[0]}/{sum(counts)}" in words
     assert f"worsened {counts[2]}/{sum(counts)}" in words
     assert "Median change \N{MINUS SIGN}1.3 points" in words
+
+
+def _with_versions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every third patient answered version 2 throughout."""
+    second = frame.index % 3 == 0
+    names = [f"{visit}_version" for visit in ("baseline", "month_1", "month_6")]
+    return frame.assign(**{name: frame[name].mask(second & frame[name].notna(), "2") for name in names})
+
+
+def test_with_both_versions_the_common_scale_stands_beside_the_primary_test(
+    make_inputs: Callable[..., ReportInputs],
+) -> None:
+    mixed = make_inputs(60, change=_with_versions)
+
+    table = outcome.tests_table(Results(mixed.statistics))
+
+    heads = [column.label for column in table.columns]
+    assert heads[3:] == ["P", "P, Holm", "P, 0 to 100", "P, Pratt", "P, paired t"]
+    assert all(len(row) == len(heads) for body in table.bodies for row in body.rows)
+    assert "1.667 in version 2" in table.note
+
+
+def test_with_one_version_no_test_on_the_common_scale_is_shown(inputs: ReportInputs) -> None:
+    table = outcome.tests_table(Results(inputs.statistics))
+
+    assert "P, 0 to 100" not in [column.label for column in table.columns]
+    assert "Both versions" not in table.note
+
+
+def test_the_change_table_shows_the_estimate_of_all_differences(inputs: ReportInputs) -> None:
+    table = outcome.change_table(Results(inputs.statistics))
+    frame = inputs.statistics.query("statistic == 'hodges_lehmann_all_0_100'")
+
+    rows = [row for body in table.bodies for row in body.rows]
+    shown = [row[4].split(" [")[0].replace("\N{MINUS SIGN}", "-") for row in rows]
+    assert [float(cell) for cell in shown] == pytest.approx(frame["value"].tolist(), abs=0.0500001)
+    assert [row[1] for row in rows] == [str(number) for number in frame["n"]]
+    assert "those of zero kept" in table.note
+    assert "SD of the baseline of those with a change score" in table.note
 
 
 def test_rates_without_anybody_make_no_row() -> None:

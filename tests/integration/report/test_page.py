@@ -59,6 +59,11 @@ def _percent(rate: float) -> str:
         "Cochrane",
         "FDA safety communication, 10 May 2012",
         "never added up",
+        "7.5 points: no source read by this project; shown for the effect of the threshold",
+        "On complete forms of version 2 of the questionnaire 7, 7.5 and 8 points are one and the same rule",
+        "the scoring manual was not read",
+        "an interval of the shift may end exactly at 0, the end not included",
+        "question of the abstract, not adjusted",
     ],
 )
 def test_the_page_says_what_every_report_of_this_design_must_say(page: str, said: str) -> None:
@@ -67,6 +72,13 @@ def test_the_page_says_what_every_report_of_this_design_must_say(page: str, said
 
 def test_the_page_never_says_effective(page: str) -> None:
     assert "effective" not in page.lower()
+
+
+def test_the_serious_event_has_one_interval_wherever_it_stands(page: str) -> None:
+    said = re.findall(r"\b0\.0\d* to 2\.1\d*", _words(page))
+
+    assert len(said) >= 3  # summary, beside the abstract, table of events
+    assert set(said) == {"0.01 to 2.13"}
 
 
 def test_the_evidence_stands_before_the_results(page: str) -> None:
