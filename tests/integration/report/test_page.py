@@ -60,7 +60,7 @@ def _percent(rate: float) -> str:
         "FDA safety communication, 10 May 2012",
         "never added up",
         "7.5 points: no source read by this project; shown for the effect of the threshold",
-        "On complete forms of version 2 of the questionnaire 7, 7.5 and 8 points are one and the same rule",
+        "On complete forms of version 2 the three rules of 7, 7.5 and 8 points are one",
         "the scoring manual was not read",
         "an interval of the shift may end exactly at 0, the end not included",
         "question of the abstract, not adjusted",
