@@ -82,6 +82,7 @@ def _response(patient_id: str, authored: date) -> dict[str, Any]:
         "questionnaire": "urn:outcome-bridge:questionnaire:msis-29-v1",
         "status": "completed",
         "subject": {"reference": f"Patient/{patient_id}"},
+        "source": {"reference": f"Patient/{patient_id}"},
         "authored": f"{authored.isoformat()}T09:00:00Z",
         "item": [{"linkId": str(item), "answer": [{"valueInteger": 2 + item % 2}]} for item in msis29.ITEMS],
     }
