@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 
 from integration.views.columns import ColumnType
@@ -21,17 +22,23 @@ def schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
 
 
 class Builder:
-    """Gathers the values of a view's columns; `adds` are the functions that the generated code calls, one a column."""
+    """Gathers the values of a view's columns until they become a batch.
 
-    def __init__(self, columns: Mapping[str, ColumnType]) -> None:
-        self._schema = schema(columns)
-        self._values: list[list[object]] = [[] for _ in columns]
+    Attributes:
+        lists: of each column's values, which generated code appends to.
+        counts: for generated code that appends some columns once a resource: how many rows each resource has.
+    """
+
+    def __init__(self, columns: Mapping[str, ColumnType], once: Collection[int] = ()) -> None:
+        self.schema = schema(columns)
+        self.lists: list[list[object]] = [[] for _ in columns]
+        self.counts: list[int] = []
+        self._once = frozenset(once)
         self._unbounded = [at for at, column in enumerate(columns.values()) if column.may_overflow]
-        self._first = self._values[0]
-        self.adds: list[Callable[[object], None]] = [values.append for values in self._values]
+        self._rows = self.lists[next(at for at in range(len(self.lists)) if at not in self._once)]
 
     def __len__(self) -> int:
-        return len(self._first)
+        return len(self._rows)
 
     def check(self, start: int) -> None:
         """Check the rows from a position on.
@@ -40,20 +47,32 @@ class Builder:
             BrokenValueError: a number does not fit its column.
         """
         for at in self._unbounded:
-            for value in self._values[at][start:]:
+            for value in self.lists[at][start:]:
                 if not all(map(_fits, value if isinstance(value, list) else [value])):
-                    raise BrokenValueError(self._schema.names[at], "the number does not fit an Arrow column")
+                    raise BrokenValueError(self.schema.names[at], "the number does not fit an Arrow column")
+
+    def repeat(self) -> None:
+        """Repeat what was appended once a resource; from now on every column is appended once a row."""
+        for at in self._once:
+            pairs = zip(self.lists[at], self.counts, strict=True)
+            self.lists[at][:] = [value for value, count in pairs for _ in range(count)]
+        self.counts.clear()
+        self._once = frozenset()
 
     def cut(self, length: int) -> None:
         """Forget the rows after a position: those of a resource that broke midway."""
-        for values in self._values:
+        for values in self.lists:
             del values[length:]
 
     def take(self) -> pa.RecordBatch:
         """Return what was gathered and begin anew."""
-        arrays = [pa.array(values, field.type) for values, field in zip(self._values, self._schema, strict=True)]
+        arrays = [pa.array(values, field.type) for values, field in zip(self.lists, self.schema, strict=True)]
+        if self._once:
+            places = pa.array(np.repeat(np.arange(len(self.counts), dtype=np.int32), self.counts))
+            arrays = [each.take(places) if at in self._once else each for at, each in enumerate(arrays)]
         self.cut(0)
-        return pa.record_batch(arrays, self._schema)
+        self.counts.clear()
+        return pa.record_batch(arrays, self.schema)
 
 
 def _type(column: ColumnType) -> pa.DataType:

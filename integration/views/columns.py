@@ -114,7 +114,7 @@ class Columns:
         found = ColumnType(
             type=self._declared(column, node) or node.type,
             is_collection=column.is_collection,
-            may_overflow=node.kind == NUMBER or (node.kind == INTEGER and not isinstance(node, tree.Field)),
+            may_overflow=node.kind == NUMBER or (node.kind == INTEGER and not _is_decoded(node)),
         )
         known = self.types.setdefault(column.name, found)
         if not known.type:
@@ -132,3 +132,10 @@ class Columns:
         if column.type and node.kind and node.kind not in _FITTING[PRIMITIVES[column.type]]:
             raise self._error(f"{column.path}.type", f"is {column.type}, but the path gives {node.type}")
         return column.type
+
+
+def _is_decoded(node: tree.Tree) -> bool:
+    """Say whether a value comes out of the resource as it stands there, so that the decoder has checked its size."""
+    while isinstance(node, tree.Pick | tree.Filter):
+        node = node.source
+    return isinstance(node, tree.Field)

@@ -7,11 +7,12 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from integration.errors import ViewError
-from integration.views import definition, tree
+from integration.views import conditions, definition, tree
 from integration.views.columns import Columns, ColumnType, Place, check_names
-from integration.views.conditions import Body, Names
+from integration.views.conditions import Names
 from integration.views.definition import Definition, Expression, Json, Select
 from integration.views.emit import Emitter
+from integration.views.functions import Body
 from integration.views.repeat import Repeats
 from integration.views.resolve import Resolver
 from integration.views.schema import VERSIONS, Schema, load, nearest
@@ -27,8 +28,7 @@ _LOOPS_IN_ONE_FUNCTION = 10
 class Program:
     """A compiled view before it is bound: source, its constants, and the shapes to decode.
 
-    `source` defines `rows(resource, add)`, which adds tuples; `source_of_columns` the same as `columns(resource,
-    add_0, add_1, …)`, which adds each value to its column.
+    `body` is what is done with one resource, `source` the same as a function, below what it calls.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Program:
     columns: Mapping[str, ColumnType]
     warnings: tuple[str, ...]
     source: str
-    source_of_columns: str
+    body: Body
     constants: Mapping[str, object]
     schema: Schema
     root: Shape
@@ -74,20 +74,22 @@ class _Compiler:
         self._writer = Writer()
         self._emitter = Emitter(self._writer)
         self._columns = Columns(view, self._resolver, self._emitter)
-        self._column_adds: dict[str, str] = {}
+        self._added: dict[str, list[str]] = {}
+        self._known: dict[str, str] = {}
         self._repeats = Repeats(view.name, self._steps, self._resolver, self._emitter)
 
     def program(self) -> Program:
         names = check_names(self._view)
         root = Shape(self._view.resource)
         self._write(names, root)
+        body = self._body(names)
         return Program(
             name=self._view.name,
             resource=self._view.resource,
             columns={name: self._columns.types[name] for name in names},
             warnings=tuple(self._steps.warnings),
-            source=self._source(),
-            source_of_columns=self._source_of_columns(len(names)),
+            source="\n".join([*self._constants(), *self._repeats.functions, body.rows()]),
+            body=body,
             constants=self._writer.constants,
             schema=self._schema,
             root=root,
@@ -104,19 +106,22 @@ class _Compiler:
         parts: list[_Part] = []
         for select in self._view.selects:
             self._flatten(select, place, parts)
+        self._known = dict(self._columns.codes)
         self._nest(parts, lambda: self._row(columns), is_last=True)
 
-    def _source(self) -> str:
-        constants = [f"# {name} = {value!a}" for name, value in self._writer.constants.items()]
-        rows = ["def rows(resource, add):", *self._writer.lines()]
-        return "\n".join([*constants, *self._repeats.functions, *rows, ""])
+    def _constants(self) -> list[str]:
+        return [f"# {name} = {value!a}" for name, value in self._writer.constants.items()]
 
-    def _source_of_columns(self, width: int) -> str:
-        adds = [f"add_{at}" for at in range(width)]
-        lines = [self._column_adds.get(line.strip(), line.strip()) for line in self._writer.lines()]
-        indents = [line[: len(line) - len(line.lstrip())] for line in self._writer.lines()]
-        head = f"def columns(resource, {', '.join(adds)}):"
-        return "\n".join([head, *map("".join, zip(indents, lines, strict=True)), ""])
+    def _body(self, names: Sequence[str]) -> Body:
+        is_checked = {name for name, column in self._columns.types.items() if column.may_overflow}
+        once = {at: self._known[name] for at, name in enumerate(names) if name in self._known.keys() - is_checked}
+        return Body(
+            lines=self._writer.lines(),
+            added=self._added,
+            width=len(names),
+            once=once if len(once) < len(names) else {},
+            is_checked=bool(is_checked),
+        )
 
     def _resolved(self, expression: Expression, place: Place) -> tree.Tree:
         return self._resolver.resolve(expression.node, place.scope(expression))
@@ -130,8 +135,7 @@ class _Compiler:
 
     def _row(self, columns: Iterable[str]) -> None:
         line = f"add({self._tuple(columns)})"
-        codes = [self._columns.codes[name] for name in columns]
-        self._column_adds[line] = "; ".join(f"add_{at}({code})" for at, code in enumerate(codes))
+        self._added[line] = [self._columns.codes[name] for name in columns]
         self._writer.line(line)
 
     def _tuple(self, columns: Iterable[str]) -> str:
@@ -214,7 +218,7 @@ class _Compiler:
         focus, each = self._iteration(select, place)
         each(body)
 
-    def _iteration(self, select: Select, place: Place) -> tuple[tree.Tree, Callable[[Body], None]]:
+    def _iteration(self, select: Select, place: Place) -> tuple[tree.Tree, Callable[[conditions.Body], None]]:
         if select.iteration == "repeat":
             focus = self._repeats.focus(select, place)
             return focus, functools.partial(self._repeats.each, select, place, focus)
@@ -226,7 +230,7 @@ class _Compiler:
             return node, self._never
         return focus_on(node), functools.partial(self._emitter.each, node, place.names)
 
-    def _never(self, body: Body) -> None:
+    def _never(self, body: conditions.Body) -> None:
         item = self._writer.name("item")
         with self._writer.block(f"for {item} in ():"):
             body(item)

@@ -95,12 +95,17 @@ class Emitter:
             items = self.collection(node.source, names)
             return self.writer.assigned("item", self._indexed(items, node.index, names))
         found = self.writer.assigned("last" if node.is_last else "first", "None")
-        self.each(node.source, names, lambda item: self._keep_picked(node, found, item))
+        loops = self.writer.loops
+        self.each(node.source, names, lambda item: self._keep_picked(node, found, item, loops))
         return found
 
-    def _keep_picked(self, node: tree.Pick, found: str, item: str) -> None:
-        if node.is_last:
+    def _keep_picked(self, node: tree.Pick, found: str, item: str, loops: int) -> None:
+        """Keep the item; the first one ends the loop, or goes on without effect in a loop inside another."""
+        inside = self.writer.loops - loops
+        if node.is_last or inside == 1:
             self.writer.line(f"{found} = {item}")
+            if not node.is_last:
+                self.writer.line("break")
             return
         with self.writer.block(f"if {found} is None:"):
             self.writer.line(f"{found} = {item}")
@@ -130,25 +135,35 @@ class Emitter:
             case tree.Join():
                 separator = self.one(node.separator, names)
                 return f"({separator} or '').join({self.collection(node.source, names)})"
-            case tree.Boundary():
-                return self._mapped(node, self.one(node.source, names))
-            case tree.ReferenceKey():
-                return self._mapped(node, self.one(node.source, names))
-            case tree.Decoded():
-                return self._mapped(node, self.one(node.source, names))
         raise TypeError(type(node).__name__)
 
+    def _one_mapped(self, node: tree.Boundary | tree.ReferenceKey | tree.Decoded, names: Names) -> str:
+        return self._mapped(node, self.one(node.source, names))
+
     def _mapped(self, node: tree.Tree, item: str) -> str:
+        """Write what makes one value of another; return its name."""
         match node:
             case tree.Boundary():
                 where = "" if node.source.kind != DATE else f", {self.writer.constant(node.source.path)}"
-                return f"{_boundary(node)}({item}{where}, is_high={node.is_high})"
+                return self.writer.assigned("value", f"{_boundary(node)}({item}{where}, is_high={node.is_high})")
             case tree.ReferenceKey():
-                wanted = f", {self.writer.constant(node.wanted)}" if node.wanted else ""
-                return f"{'reference_key_of' if wanted else 'reference_key'}({item}{wanted})"
+                return self._reference_key(node, item)
             case tree.Decoded():
-                return f"decode_inner_{node.decoder}({item})"
+                return self.writer.assigned("value", f"decode_inner_{node.decoder}({item})")
         raise TypeError(type(node).__name__)
+
+    def _reference_key(self, node: tree.ReferenceKey, item: str) -> str:
+        """Write what reads the key of nearly every reference in place: `Type/id` without what only a URL has."""
+        if not node.wanted:
+            return self.writer.assigned("key", f"reference_key({item})")
+        if not self.writer.is_there(item):
+            item = self.writer.assigned("reference", f"{item} or ''")
+        wanted, found, key = self.writer.constant(node.wanted), self.writer.name("type"), self.writer.name("key")
+        self.writer.line(f'{found}, _, {key} = {item}.partition("/")')
+        is_odd = " or ".join([f"{found} != {wanted}", f"not {key}", *(f'"{each}" in {key}' for each in "/?#")])
+        with self.writer.block(f"if {is_odd}:"):
+            self.writer.line(f"{key} = reference_key_of({item}, {wanted})")
+        return key
 
     def _count(self, node: tree.Count, names: Names) -> str:
         found = self.writer.assigned("count", "0")
@@ -187,7 +202,7 @@ class Emitter:
                 self.each(
                     node.source,
                     names,
-                    lambda item: self._if_there(self.writer.assigned("value", self._mapped(node, item)), body),
+                    lambda item: self._if_there(self._mapped(node, item), body),
                 )
             case _:
                 self._if_there(names.focus or "None", body)
@@ -250,6 +265,9 @@ _ONE: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], str]] = {
     tree.Field: Emitter._field,
     tree.Pick: Emitter._pick,
     tree.Filter: Emitter._single_filter,
+    tree.Boundary: Emitter._one_mapped,
+    tree.ReferenceKey: Emitter._one_mapped,
+    tree.Decoded: Emitter._one_mapped,
     tree.Exists: Emitter._boolean,
     tree.Not: Emitter._boolean,
     tree.Logic: Emitter._boolean,

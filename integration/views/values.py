@@ -73,11 +73,6 @@ def reference_key(reference: str | None) -> str | None:
 
 def reference_key_of(reference: str | None, type_name: str) -> str | None:
     """Return the logical id behind a literal reference to one resource type, None for other types."""
-    if reference is None:
-        return None
-    head, _, key = reference.partition("/")
-    if head == type_name and key and "/" not in key and "?" not in key and "#" not in key:  # nearly all there are
-        return key
     parts = _reference_parts(reference)
     return parts[1] if parts and parts[0] == type_name else None
 

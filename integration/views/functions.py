@@ -1,0 +1,98 @@
+"""The body that the compiler wrote -> the three Python functions that run it.
+
+`rows(resource, add)` adds tuples, one a row. `columns(resource, c_0, c_1, …)` appends each value to its column's list.
+`fill` does the same for many resources in one loop, which saves a call for each; with `once`, what does not change
+inside a resource is appended once a resource beside the number of its rows, and repeated when the batch is built.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+_RETURN = "return"
+"""What the body writes where a resource gives no row."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Body:
+    """What is done with one resource.
+
+    Attributes:
+        lines: of Python, indented as in a function.
+        added: by line that adds a row, the code of each column's value.
+        width: how many columns there are.
+        once: by column that is known before the first loop, the code of its value; empty where nothing loops.
+        is_checked: whether the rows of a resource have to be checked for numbers that fit no column.
+    """
+
+    lines: Sequence[str]
+    added: Mapping[str, Sequence[str]]
+    width: int
+    once: Mapping[int, str]
+    is_checked: bool
+
+    def rows(self) -> str:
+        """Return the source of `rows`."""
+        return "\n".join(["def rows(resource, add):", *self.lines, ""])
+
+    def columns(self) -> str:
+        """Return the source of `columns`."""
+        return "\n".join([f"def columns(resource, {self._lists()}):", *self._appending({}), ""])
+
+    def fill(self, *, is_once: bool) -> str:
+        """Return the source of `fill(texts, decode, limit, broken, check, counts, c_0, c_1, …)`.
+
+        It returns when `limit` rows are there or the texts are at their end; a text that cannot be read is cut out
+        again and given to `broken`.
+        """
+        once = self.once if is_once else {}
+        first = next(at for at in range(self.width) if at not in once)
+        name = "fill_once" if once else "fill"
+        return "\n".join(
+            [
+                f"def {name}(texts, decode, limit, broken, check, counts, {self._lists()}):",
+                f"    size = len(c_{first})",
+                "    for text in texts:",
+                "        try:",
+                "            if not text.isascii():",
+                "                text.decode()",
+                "            resource = decode(text)",
+                *(f"        {_continuing(line)}" for line in self._appending(once)),
+                *(["            check(size)"] if self.is_checked else []),
+                *self._counted(once, first),
+                "        except errors as error:",
+                *(f"            del c_{at}[size:]" for at in range(self.width) if at not in once),
+                "            broken(text, error)",
+                f"        size = len(c_{first})",
+                "        if size >= limit:",
+                "            return",
+                "",
+            ]
+        )
+
+    def _lists(self) -> str:
+        return ", ".join(f"c_{at}" for at in range(self.width))
+
+    def _appending(self, once: Mapping[int, str]) -> Iterator[str]:
+        for line in self.lines:
+            text = line.lstrip()
+            indent = line[: len(line) - len(text)]
+            codes = self.added.get(text)
+            if codes is None:
+                yield line
+            else:
+                yield from (f"{indent}c_{at}.append({code})" for at, code in enumerate(codes) if at not in once)
+
+    def _counted(self, once: Mapping[int, str], first: int) -> list[str]:
+        if not once:
+            return []
+        return [
+            f"            if len(c_{first}) > size:",
+            f"                counts.append(len(c_{first}) - size)",
+            *(f"                c_{at}.append({code})" for at, code in once.items()),
+        ]
+
+
+def _continuing(line: str) -> str:
+    return line.replace(_RETURN, "continue") if line.strip() == _RETURN else line
