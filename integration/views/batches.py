@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from integration.errors import ViewError
@@ -22,13 +23,20 @@ _PROBED_ROWS = 200
 """Rows by which that is decided."""
 
 
+_MOST_NARROW_FAILURES = 100
+"""Resources of a batch that the narrow decoder may refuse; with more it costs more than it saves."""
+
+Decode = Callable[[bytes], Any]
+
+
 class Batches:
     """One run of a view over resources.
 
     Args:
         program: the compiled view.
         functions: its generated functions.
-        decode: bytes to the view's struct.
+        decoders: each makes the view's struct of bytes: the last one of everything, one before it, where there is one,
+            faster of nearly everything.
         encode: any other form of a resource to bytes; raises ViewError.
         refuse: called with the text that broke the view and the error; raises, or notes it.
     """
@@ -38,11 +46,12 @@ class Batches:
         program: Program,
         functions: Functions,
         *,
-        decode: Callable[[bytes], Any],
+        decoders: Sequence[Decode],
         encode: Callable[[Any], bytes],
         refuse: Callable[[bytes, Exception], None],
     ) -> None:
-        self._functions, self._decode, self._encode, self._refuse = functions, decode, encode, refuse
+        self._functions, self._encode, self._refuse = functions, encode, refuse
+        self._decoders, self._narrow_failures = decoders, 0
         self._is_once = bool(program.body.once)
         self._fill = functions.fill(is_once=self._is_once)
         self._builder = Builder(program.columns, program.body.once)
@@ -53,13 +62,12 @@ class Batches:
         if self._is_once:
             self._run(waiting, _PROBED_ROWS)
             self._choose()
-        while True:
-            self._run(waiting, BATCH_ROWS)
-            size = len(self._builder)
-            if size:
+        is_done = False
+        while not is_done:
+            is_done = self._run(waiting, BATCH_ROWS)
+            if len(self._builder) >= BATCH_ROWS or (is_done and len(self._builder)):
                 yield self._builder.take()
-            if size < BATCH_ROWS:
-                return
+                self._narrow_failures = 0
 
     def _choose(self) -> None:
         """Go on without repeating where the first resources have few rows each."""
@@ -67,20 +75,40 @@ class Batches:
             self._builder.repeat()
             self._fill = self._functions.fill(is_once=False)
 
-    def _run(self, texts: Iterable[Any], limit: float) -> None:
-        builder = self._builder
-        self._fill(texts, self._decode, limit, self._broken, builder.check, builder.counts, *builder.lists)
+    def _run(self, texts: Iterable[Any], limit: float) -> bool:
+        to, decode = self._builder, self._decoders[0]
+        is_done: bool = self._fill(texts, decode, limit, self._broken, to.check, to.counts, *to.lists)
+        return is_done
 
-    def _broken(self, resource: Any, error: Exception) -> None:
-        """Hand over what cannot be read; but what is no bytes is given once more, as bytes."""
-        if isinstance(resource, bytes):
-            if isinstance(error, AttributeError):
-                raise error
+    def _broken(self, resource: Any, error: Exception) -> bool:
+        """Hand over what cannot be read, or try it in another way; say whether to go on in that other way.
+
+        What is no bytes is given once more as bytes, what the narrow decoder refuses once more to the other one.
+        """
+        if not isinstance(resource, bytes):
+            self._encoded(resource)
+        elif isinstance(error, AttributeError):
+            raise error
+        elif isinstance(error, msgspec.ValidationError) and len(self._decoders) > 1:
+            return self._widely(resource)
+        else:
             self._refuse(resource, error)
-            return
+        return False
+
+    def _encoded(self, resource: Any) -> None:
         try:
             text = self._encode(resource)
         except ViewError as problem:
             self._refuse(b"", problem)
         else:
             self._run([text], float("inf"))
+
+    def _widely(self, text: bytes) -> bool:
+        decoders = self._decoders
+        self._decoders = decoders[-1:]
+        self._run([text], float("inf"))
+        self._narrow_failures += 1
+        if self._narrow_failures > _MOST_NARROW_FAILURES:
+            return True
+        self._decoders = decoders
+        return False

@@ -13,7 +13,7 @@ from integration.views.compiler import Program
 from integration.views.shapes import ANY_RESOURCE, decoder
 from integration.views.steps import Inner
 
-Function = Callable[..., None]
+Function = Callable[..., Any]
 
 TOO_DEEP = "the view is nested too deeply to be compiled"
 

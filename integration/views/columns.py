@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from integration.errors import ViewError
-from integration.views import tree
+from integration.views import dispatch, tree
 from integration.views.conditions import Names
 from integration.views.definition import Column, Definition, Expression, Select
 from integration.views.emit import Emitter
@@ -90,19 +90,27 @@ class Columns:
         self.codes: dict[str, str] = {}
         self.types: dict[str, ColumnType] = {}
 
-    def write(self, column: Column, place: Place) -> None:
-        """Write what gives the column's value at a place."""
-        node = self._resolver.resolve(column.expression.node, place.scope(column.expression))
-        self._note_type(column, node)
-        value = self._emitter.collection if column.is_collection else self._emitter.one
-        self.codes[column.name] = value(node, place.names)
+    def write_all(self, columns: Sequence[Column], place: Place) -> None:
+        """Write what gives the columns' values at a place; columns of one kind share a loop."""
+        nodes = [
+            (column, self._resolver.resolve(column.expression.node, place.scope(column.expression)))
+            for column in columns
+        ]
+        for column, node in nodes:
+            self._note_type(column, node)
+        codes: dict[str, str] = {}
+        for group in dispatch.groups(nodes):
+            codes |= dispatch.write(group, self._emitter, place.names)
+        for column, node in nodes:
+            value = self._emitter.collection if column.is_collection else self._emitter.one
+            self.codes[column.name] = codes.get(column.name) or value(node, place.names)
 
     def write_null(self, column: Column, place: Place) -> None:
         """Write the column of the row that `forEachOrNull` gives for nothing: null, but 0 for `%rowIndex`."""
         self.codes[column.name] = "None"
         if "%rowIndex" in column.expression.text:
             names = Names(focus=None, root=place.names.root, context=None)
-            self.write(column, Place(root=place.root, focus=tree.Nothing(), names=names))
+            self.write_all([column], Place(root=place.root, focus=tree.Nothing(), names=names))
 
     def _error(self, path: str, problem: str) -> ViewError:
         return ViewError(view=self._view.name, path=path, problem=problem)

@@ -149,8 +149,7 @@ class _Compiler:
             self._content(select, place, parts)
 
     def _content(self, select: Select, place: Place, parts: list[_Part]) -> None:
-        for column in select.columns:
-            self._columns.write(column, place)
+        self._columns.write_all(select.columns, place)
         for nested in select.selects:
             self._flatten(nested, place, parts)
         if select.union:

@@ -198,6 +198,8 @@ class Emitter:
                 self.each(node.source, names, lambda item: self._if_present(node, item, body))
             case tree.Filter():
                 self.each(node.source, names, lambda item: self._if_true(node, names.on(item), item, body))
+            case tree.Keyed():
+                self.each(node.source, names, lambda item: self._if_keyed(node, names.on(item), item, body))
             case tree.ReferenceKey() | tree.Decoded():
                 self.each(
                     node.source,
@@ -238,6 +240,11 @@ class Emitter:
 
     def _if_true(self, node: tree.Filter, names: Names, item: str, body: Body) -> None:
         with self.writer.block(f"if {self.truth(node.criterion, names)}:"):
+            body(item)
+
+    def _if_keyed(self, node: tree.Keyed, names: Names, item: str, body: Body) -> None:
+        self.writer.line(f"{node.at} = {node.places}.get({self.one(node.key, names)})")
+        with self.writer.block(f"if {node.at} is not None:"):
             body(item)
 
     def collection(self, node: tree.Tree, names: Names) -> str:

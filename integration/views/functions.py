@@ -43,8 +43,8 @@ class Body:
     def fill(self, *, is_once: bool) -> str:
         """Return the source of `fill(texts, decode, limit, broken, check, counts, c_0, c_1, …)`.
 
-        It returns when `limit` rows are there or the texts are at their end; a text that cannot be read is cut out
-        again and given to `broken`.
+        It returns False when `limit` rows are there, True when the texts are at their end. What a text that cannot be
+        read has added is cut out again, and the text given to `broken`; if that returns True, so does False here.
         """
         once = self.once if is_once else {}
         first = next(at for at in range(self.width) if at not in once)
@@ -63,10 +63,12 @@ class Body:
                 *self._counted(once, first),
                 "        except errors as error:",
                 *(f"            del c_{at}[size:]" for at in range(self.width) if at not in once),
-                "            broken(text, error)",
+                "            if broken(text, error):",
+                "                return False",
                 f"        size = len(c_{first})",
                 "        if size >= limit:",
-                "            return",
+                "            return False",
+                "    return True",
                 "",
             ]
         )

@@ -132,7 +132,7 @@ class Resolver:
     def _comparison(self, operator: str, left: tree.Tree, right: tree.Tree, scope: Scope) -> tree.Tree:
         self._check_comparable(operator, left, right, scope)
         if operator in ("=", "!="):
-            return tree.Equal(left=left, right=right, is_negated=operator == "!=")
+            return _equal(left, right, is_negated=operator == "!=")
         if left.kind == BOOLEAN:
             self._steps.refuse(scope, f"{operator} does not order booleans")
         return tree.Order(operator=operator, left=left, right=right)
@@ -223,7 +223,7 @@ class Resolver:
         if isinstance(extensions, tree.Nothing):
             return extensions
         key = self._steps.member(focus_on(extensions), "url", scope)
-        return _filter(extensions, tree.Equal(left=key, right=url))
+        return _filter(extensions, _equal(key, url))
 
     def _of_type(self, source: tree.Tree, arguments: _Arguments, scope: Scope) -> tree.Tree:
         wanted = self._type_name(arguments[0], "ofType()", scope)
@@ -318,6 +318,15 @@ def _filter(source: tree.Tree, criterion: tree.Tree) -> tree.Filter:
         source=source,
         criterion=criterion,
     )
+
+
+def _equal(left: tree.Tree, right: tree.Tree, *, is_negated: bool = False) -> tree.Equal:
+    """Compare two values; note in the shape that an element is compared with a constant text."""
+    if isinstance(left, tree.Constant):
+        left, right = right, left
+    if isinstance(left, tree.Field) and isinstance(right, tree.Constant) and left.kind == right.kind == TEXT:
+        left.compare(str(right.value))
+    return tree.Equal(left=left, right=right, is_negated=is_negated)
 
 
 def _alike(operand: tree.Tree) -> str:

@@ -9,10 +9,11 @@ import msgspec
 import pyarrow as pa
 
 from integration.errors import ViewError
-from integration.views import arrow, batches, faults, values
+from integration.views import arrow, faults, values
+from integration.views.batches import Batches, Decode
 from integration.views.binding import TOO_DEEP, Functions
 from integration.views.compiler import Program, compile_program
-from integration.views.shapes import decoder
+from integration.views.shapes import decoder, has_narrow
 
 Resource = Any
 """Raw FHIR JSON: a dict, or the text of one resource, as bytes or str."""
@@ -53,6 +54,7 @@ class CompiledView:
         self.name, self.resource, self.source = program.name, program.resource, program.source
         self.columns, self.warnings = list(program.columns), list(program.warnings)
         self._decode = decoder(program.root, program.schema).decode
+        self._narrow: Decode | None = None
         self._functions = Functions(program)
         self._rows = self._functions.rows
 
@@ -102,13 +104,20 @@ class CompiledView:
         def refuse(resource: Resource, error: Exception) -> None:
             self._refuse(resource, error, on_error)
 
-        run = batches.Batches(self._program, self._functions, decode=self._decode, encode=self._encoded, refuse=refuse)
+        run = Batches(self._program, self._functions, decoders=self._decoders(), encode=self._encoded, refuse=refuse)
         return run.over(resources)
 
     @property
     def schema(self) -> pa.Schema:
         """Return the Arrow schema of `batches`."""
         return arrow.schema(self._program.columns)
+
+    def _decoders(self) -> list[Decode]:
+        """Return the decoders for many resources; the narrow one is built when it is first needed."""
+        program = self._program
+        if self._narrow is None and has_narrow(program.root):
+            self._narrow = decoder(program.root, program.schema, is_narrow=True).decode
+        return [self._decode] if self._narrow is None else [self._narrow, self._decode]
 
     def _encoded(self, resource: Resource) -> bytes:
         try:

@@ -28,6 +28,13 @@ class _Read:
     shape: Shape | None
     is_list: bool
     is_presence_only: bool
+    uses: int = 0
+    compared_with: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Say whether the value is only ever compared with a few texts."""
+        return 0 < self.uses == len(self.compared_with) and not self.is_list
 
 
 class Shape:
@@ -53,7 +60,12 @@ class Shape:
             shape = None if is_plain else Shape(option.type)
             reads[option.key] = _Read(option=option, shape=shape, is_list=is_list, is_presence_only=False)
         reads[option.key].is_presence_only = False
+        reads[option.key].uses += 1
         return reads[option.key].shape
+
+    def compare(self, option: Option, text: str) -> None:
+        """Note that an element, read once more before, was read only to be compared with a text."""
+        self.itself()._reads[option.key].compared_with.append(text)
 
     def read_presence(self, option: Option, *, is_list: bool) -> None:
         """Note that it matters whether an element is there, whatever is in it."""
@@ -71,6 +83,9 @@ class Shape:
         for key, read in theirs._reads.items():
             known = self.itself()._reads.setdefault(key, read)  # merging below may have moved this shape, too
             known.is_presence_only = known.is_presence_only and read.is_presence_only
+            if known is not read:
+                known.uses += read.uses
+                known.compared_with += read.compared_with
             if known.shape and read.shape:
                 known.shape.merge(read.shape)
 
@@ -89,7 +104,20 @@ class Shape:
             seen.update(below)
 
 
-def decoder(shape: Shape, schema: Schema, *, is_strict: bool = False) -> msgspec.json.Decoder[Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _How:
+    is_strict: bool
+    is_narrow: bool
+
+
+def has_narrow(shape: Shape) -> bool:
+    """Say whether a decoder with `is_narrow` would differ."""
+    return any(read.is_narrow for each in shape.within() for read in each.reads().values())
+
+
+def decoder(
+    shape: Shape, schema: Schema, *, is_strict: bool = False, is_narrow: bool = False
+) -> msgspec.json.Decoder[Any]:
     """Build the decoder for one shape and everything below it.
 
     Args:
@@ -97,11 +125,13 @@ def decoder(shape: Shape, schema: Schema, *, is_strict: bool = False) -> msgspec
         schema: the types of the FHIR version.
         is_strict: check that decimals are JSON numbers too. Decimals are kept as raw text, exactly as written, and
             checked when they are used; the strict decoder is for finding where such a check failed.
+        is_narrow: refuse what an element may hold that is only compared with a few texts and is none of them. This
+            decoder is faster where such elements seldom hold anything else; what it refuses has to be decoded again.
     """
+    how = _How(is_strict=is_strict, is_narrow=is_narrow)
     names = {each: f"{each.type}_{index}" for index, each in enumerate(shape.within())}
     structs = {
-        each: msgspec.defstruct(names[each], _fields(each, schema, names, is_strict=is_strict), gc=False, rename=_key)
-        for each in names
+        each: msgspec.defstruct(names[each], _fields(each, schema, names, how), gc=False, rename=_key) for each in names
     }
     for struct in structs.values():
         for each, name in names.items():
@@ -113,14 +143,14 @@ def _key(attribute: str) -> str:
     return attribute.removesuffix("_")
 
 
-def _fields(shape: Shape, schema: Schema, names: dict[Shape, str], *, is_strict: bool) -> list[Any]:
+def _fields(shape: Shape, schema: Schema, names: dict[Shape, str], how: _How) -> list[Any]:
     fields: list[Any] = []
     if shape.type in schema.resources - ANY_RESOURCE:
         fields.append(("resourceType", Literal[shape.type]))
     reads = shape.reads()
     for key in sorted(reads, key=_order(schema.elements(shape.type)).__getitem__):
         read = reads[key]
-        annotation = _annotation(read, names, is_strict=is_strict)
+        annotation = _annotation(read, names, how)
         fields.append((read.option.attribute, annotation, () if read.is_list else None))
     return fields
 
@@ -130,8 +160,8 @@ def _order(elements: Any) -> dict[str, int]:
     return {key: index for index, each in enumerate(keys) for key in (each, f"_{each}")}
 
 
-def _annotation(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
-    inner = _inner(read, names, is_strict=is_strict)
+def _annotation(read: _Read, names: dict[Shape, str], how: _How) -> Any:
+    inner = _inner(read, names, how)
     if not read.is_list:
         if inner is msgspec.Raw or inner is Any:
             return inner
@@ -142,7 +172,7 @@ def _annotation(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any
     return list[inner | None] if read.option.type in PRIMITIVES and inner is not msgspec.Raw else list[inner]  # type: ignore[valid-type]  # built at run time
 
 
-def _inner(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
+def _inner(read: _Read, names: dict[Shape, str], how: _How) -> Any:
     if read.shape is not None and not read.is_presence_only:
         return names[read.shape.itself()]
     kind = PRIMITIVES.get(read.option.type)
@@ -151,10 +181,14 @@ def _inner(read: _Read, names: dict[Shape, str], *, is_strict: bool) -> Any:
     if kind is None:
         return msgspec.Raw
     if kind == NUMBER:
-        return int | float if is_strict else msgspec.Raw
+        return int | float if how.is_strict else msgspec.Raw
     if kind == INTEGER and read.option.type != "integer64":
         return _INTEGER
-    return bool if kind == BOOLEAN else str
+    return bool if kind == BOOLEAN else _text(read, how)
+
+
+def _text(read: _Read, how: _How) -> Any:
+    return Literal[tuple(dict.fromkeys(read.compared_with))] if how.is_narrow and read.is_narrow else str
 
 
 def companion(element: Option) -> Option:

@@ -66,6 +66,11 @@ class Field(Tree):
     option: Option
     is_list: bool
 
+    def compare(self, text: str) -> None:
+        """Note where the element is read that it is compared with a text and not used in any other way."""
+        if self.source.shape:
+            self.source.shape.compare(self.option, text)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Choice(Tree):
@@ -90,6 +95,16 @@ class Filter(Tree):
 
     source: Tree
     criterion: Tree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Keyed(Tree):
+    """The items of `source` whose `key` is in the constant dict `places`; `at` is the Python name of their place."""
+
+    source: Tree
+    key: Tree
+    places: str
+    at: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
