@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEKMET := .sekmet
 VALIDATORS := .npm-validators
+ENGINES := .engines
 
-.PHONY: demo test lint types imports wheel benchmark clean
+.PHONY: demo test lint types imports wheel benchmark benchmark-views clean
 
 demo: $(VENV)/.installed $(SEKMET)/.installed
 	$(BIN)/outcome-bridge demo
@@ -32,8 +33,11 @@ wheel: $(VENV)/.installed-dev
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
 
+benchmark-views: $(ENGINES)/.installed
+	$(ENGINES)/bin/python tests/benchmarks/views.py
+
 clean:
-	rm -rf $(VENV) $(SEKMET) $(VALIDATORS) .demo build dist
+	rm -rf $(VENV) $(SEKMET) $(VALIDATORS) $(ENGINES) .demo build dist
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -60,4 +64,11 @@ $(VALIDATORS)/.installed: tests/validators/package.json
 	  cp tests/validators/package.json $(VALIDATORS)/ && \
 	  npm install --prefix $(VALIDATORS) --no-package-lock --no-audit --no-fund --ignore-scripts --silent; \
 	else echo "npm is not there: the Node validators are left out"; fi
+	touch $@
+
+# The engines that our views are held against want other versions of some libraries than we do.
+$(ENGINES)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check -e . --group benchmark
 	touch $@

@@ -46,17 +46,19 @@ class CompiledView:
         columns: the names of its columns, in order.
         warnings: what looks wrong in the view but is allowed, each with its path in the view.
         source: the generated Python.
+        program: what the view was compiled to.
+        functions: its generated functions.
     """
 
     def __init__(self, definition: Any, fhir_version: str) -> None:
         program = _compiled(definition, fhir_version)
-        self._definition, self._fhir_version, self._program = definition, fhir_version, program
+        self._definition, self._fhir_version, self.program = definition, fhir_version, program
         self.name, self.resource, self.source = program.name, program.resource, program.source
         self.columns, self.warnings = list(program.columns), list(program.warnings)
         self._decode = decoder(program.root, program.schema).decode
         self._narrow: Decode | None = None
-        self._functions = Functions(program)
-        self._rows = self._functions.rows
+        self.functions = Functions(program)
+        self._rows = self.functions.rows
 
     def __reduce__(self) -> tuple[object, ...]:
         return compile_view, (self._definition, self._fhir_version)
@@ -68,7 +70,7 @@ class CompiledView:
             ViewError: the resource breaks the view.
         """
         found: list[Row] = []
-        text = resource if isinstance(resource, bytes) else self._encoded(resource)
+        text = resource if isinstance(resource, bytes) else self.encoded(resource)
         try:
             if not text.isascii():
                 text.decode()
@@ -102,30 +104,46 @@ class CompiledView:
         """
 
         def refuse(resource: Resource, error: Exception) -> None:
-            self._refuse(resource, error, on_error)
+            self.refuse(resource, error, on_error)
 
-        run = Batches(self._program, self._functions, decoders=self._decoders(), encode=self._encoded, refuse=refuse)
+        run = Batches(self.program, self.functions, decoders=self._decoders(), encode=self.encoded, refuse=refuse)
         return run.over(resources)
 
     @property
     def schema(self) -> pa.Schema:
         """Return the Arrow schema of `batches`."""
-        return arrow.schema(self._program.columns)
+        return arrow.schema(self.program.columns)
 
     def _decoders(self) -> list[Decode]:
         """Return the decoders for many resources; the narrow one is built when it is first needed."""
-        program = self._program
+        program = self.program
         if self._narrow is None and has_narrow(program.root):
             self._narrow = decoder(program.root, program.schema, is_narrow=True).decode
         return [self._decode] if self._narrow is None else [self._narrow, self._decode]
 
-    def _encoded(self, resource: Resource) -> bytes:
+    def read_decoded(self, text: bytes, decoded: Any, add: Callable[[Row], None]) -> None:
+        """Add the rows of a resource that was decoded by a struct which holds all that this view reads.
+
+        Raises:
+            ViewError: the resource breaks the view.
+        """
+        try:
+            self._rows(decoded, add)
+        except faults.BROKEN as error:
+            raise self._error(text, error) from error
+
+    def encoded(self, resource: Resource) -> bytes:
+        """Write a resource as JSON, if it is no text yet.
+
+        Raises:
+            ViewError: it cannot be written.
+        """
         try:
             return resource.encode() if isinstance(resource, str) else _ENCODE(resource)
         except (TypeError, ValueError, RecursionError) as error:
             raise ViewError(view=self.name, path="", problem="the resource cannot be written as JSON") from error
 
-    def _refuse(self, text: bytes, error: Exception, on_error: OnError | None) -> None:
+    def refuse(self, text: bytes, error: Exception, on_error: OnError | None) -> None:
         """Hand a resource's error over, or raise it; no error is one for a blank line or another resource type."""
         if not isinstance(error, ViewError):
             if faults.is_skipped(text, self.resource):
@@ -144,7 +162,7 @@ class CompiledView:
     def _strict_path(self, text: bytes) -> str:
         """Find where a decimal is no number: decimals are decoded as raw text, and only checked when used."""
         try:
-            decoder(self._program.root, self._program.schema, is_strict=True).decode(text)
+            decoder(self.program.root, self.program.schema, is_strict=True).decode(text)
         except faults.BROKEN as error:
             return faults.explained(error)[0]
         return ""

@@ -8,7 +8,9 @@ list is refused by the decoder.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+import operator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -89,6 +91,15 @@ class Shape:
             if known.shape and read.shape:
                 known.shape.merge(read.shape)
 
+    def copied(self) -> Shape:
+        """Return a copy of this shape and everything below it, which may be merged without a change to these."""
+        copies = {each: Shape(each.type) for each in self.within()}
+        for each, copy in copies.items():
+            for key, read in each.reads().items():
+                shape = read.shape and copies[read.shape.itself()]
+                copy._reads[key] = dataclasses.replace(read, shape=shape, compared_with=[*read.compared_with])
+        return copies[self.itself()]
+
     def reads(self) -> dict[str, _Read]:
         """Return what is read here, by JSON key."""
         return self.itself()._reads
@@ -106,8 +117,9 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _How:
-    is_strict: bool
-    is_narrow: bool
+    is_strict: bool = False
+    is_narrow: bool = False
+    is_tagged: bool = False
 
 
 def has_narrow(shape: Shape) -> bool:
@@ -129,14 +141,35 @@ def decoder(
             decoder is faster where such elements seldom hold anything else; what it refuses has to be decoded again.
     """
     how = _How(is_strict=is_strict, is_narrow=is_narrow)
-    names = {each: f"{each.type}_{index}" for index, each in enumerate(shape.within())}
-    structs = {
-        each: msgspec.defstruct(names[each], _fields(each, schema, names, how), gc=False, rename=_key) for each in names
-    }
+    return msgspec.json.Decoder(_structs([shape], schema, how)[0])
+
+
+def decoder_of_several(shapes: Sequence[Shape], schema: Schema) -> tuple[msgspec.json.Decoder[Any], list[type]]:
+    """Build one decoder for several resource types, and return the struct of each."""
+    structs = _structs(shapes, schema, _How(is_tagged=len(shapes) > 1))
+    return msgspec.json.Decoder(functools.reduce(operator.or_, structs)), structs
+
+
+def _structs(shapes: Sequence[Shape], schema: Schema, how: _How) -> list[type]:
+    every = dict.fromkeys(each for shape in shapes for each in shape.within())
+    names = {each: f"{each.type}_{index}" for index, each in enumerate(every)}
+    structs = {each: _struct(each, schema, names, how) for each in names}
     for struct in structs.values():
         for each, name in names.items():
             setattr(struct, name, structs[each])
-    return msgspec.json.Decoder(structs[shape.itself()])
+    return [structs[shape.itself()] for shape in shapes]
+
+
+def _struct(shape: Shape, schema: Schema, names: dict[Shape, str], how: _How) -> type:
+    is_tagged = how.is_tagged and shape.type in schema.resources - ANY_RESOURCE
+    return msgspec.defstruct(
+        names[shape],
+        _fields(shape, schema, names, how),
+        gc=False,
+        rename=_key,
+        tag_field="resourceType" if is_tagged else None,
+        tag=shape.type if is_tagged else None,
+    )
 
 
 def _key(attribute: str) -> str:
@@ -145,7 +178,7 @@ def _key(attribute: str) -> str:
 
 def _fields(shape: Shape, schema: Schema, names: dict[Shape, str], how: _How) -> list[Any]:
     fields: list[Any] = []
-    if shape.type in schema.resources - ANY_RESOURCE:
+    if shape.type in schema.resources - ANY_RESOURCE and not how.is_tagged:
         fields.append(("resourceType", Literal[shape.type]))
     reads = shape.reads()
     for key in sorted(reads, key=_order(schema.elements(shape.type)).__getitem__):
