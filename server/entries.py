@@ -27,6 +27,7 @@ class Entry:
         is_withdrawn: whether the chart shall no longer count it.
         state: see `states`.
         sent_hash: hash of what may have reached the server and is not proven; empty if nothing is on its way.
+        sent_content: of an update on its way, what was sent; None otherwise.
         sent_at: when that left; ISO 8601, UTC.
         ehr_id: the server's id, empty if not known.
         ehr_version: the version that the server last told us of, empty if not known.
@@ -41,6 +42,7 @@ class Entry:
     is_withdrawn: bool
     state: State
     sent_hash: str
+    sent_content: bytes | None
     sent_at: str
     ehr_id: str
     ehr_version: str
@@ -53,6 +55,11 @@ class Entry:
     def resource(self) -> Resource:
         """Decode the content."""
         decoded: Resource = msgspec.json.decode(self.content)
+        return decoded
+
+    def sent_resource(self) -> Resource:
+        """Decode what was sent, if that is an update on its way; else the content."""
+        decoded: Resource = msgspec.json.decode(self.sent_content or self.content)
         return decoded
 
 
@@ -100,6 +107,7 @@ def settled(row: dict[str, Any], settlement: Settlement) -> Change:
         "reason": settlement.reason,
         "due": settlement.due if state == "waiting" else "",
         "sent_hash": row["sent_hash"] if settlement.maybe_sent else "",
+        "sent_content": row["sent_content"] if settlement.maybe_sent else None,
         "is_open": state in ("sending", "unknown") or (state == "accepted" and not known_id),
         "ehr_id": known_id,
         "ehr_version": settlement.ehr_version or ("" if settlement.state in _TAKEN else row["ehr_version"]),

@@ -32,7 +32,7 @@ __all__ = ["Entry", "Ledger", "PlanCounts", "Settlement"]
 
 _BATCH = 250
 _ENTRY_COLUMNS = [outcomes.c[name] for name in Entry.__slots__]
-_WITHOUT_CONTENT = [column for column in outcomes.c if column.name != "content"]
+_WITHOUT_CONTENT = [column for column in outcomes.c if column.name not in ("content", "sent_content")]
 _Row = dict[str, Any]
 
 
@@ -130,6 +130,7 @@ class Ledger:
             .where(outcomes.c.site == site, outcomes.c.key.in_(keys), _state_is_one_of(states.DUE))
             .values(state="sending", is_open=True, sent_hash=outcomes.c.content_hash, sent_at=moment)
             .values(reason="", due="", changed_at=moment)
+            .values(sent_content=sa.case((outcomes.c.ehr_id != "", outcomes.c.content)))
             .returning(*_ENTRY_COLUMNS)
         )
         with self._engine.begin() as connection:

@@ -90,7 +90,7 @@ def change(held: _Row, row: _Row) -> Change | None:
 def withdrawal(held: _Row) -> Change | None:
     """Return how a withdrawal changes a row; None if there is nothing to take back.
 
-    A Provenance that may be in the chart stays: it has no status, and remains true.
+    A Provenance that is in the chart stays: it has no status, and remains true.
     """
     if held["is_withdrawn"]:
         return None
@@ -100,7 +100,7 @@ def withdrawal(held: _Row) -> Change | None:
         values = {**content, **names, "state": "retracted", "reason": "", "due": ""}
         return Change(key=held["key"], before=held["state"], values=values)
     if held["resource_type"] != "Observation":
-        return None
+        return None if held["ehr_id"] else _changed(held, {**content, **names})
     resource = withdrawn(msgspec.json.decode(held["content"]))
     return _changed(held, {"content": encode(resource), "content_hash": content_hash(resource), **names})
 

@@ -152,7 +152,7 @@ class _Reader:
             return Settlement(
                 key=entry.key, state="altered", ehr_id=entry.ehr_id or found.ehr_id, reason=", ".join(paths)
             )
-        state: State = "retracted" if entry.is_withdrawn else "verified"
+        state: State = "retracted" if entry.is_withdrawn and entry.resource_type == "Observation" else "verified"
         return Settlement(key=entry.key, state=state, ehr_id=found.ehr_id, ehr_version=found.ehr_version)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from integration.errors import ServerRefusedError
+from integration.outcomes import Resource
 from integration.settings import Site
 from integration.sources.client import Clock
 from server import comparison, references
@@ -107,7 +108,7 @@ class Resolver:
     def of_conflict(self, entry: Entry, status: int) -> Settlement:
         """Say what a refused If-Match means: fine if the chart holds what it shall hold, else a person's decision."""
         found = self._lookup.read(entry)
-        if found is not None and not self.differences(entry, found):
+        if found is not None and not self._differences(entry.resource(), found):
             return _already_there(entry, found)
         return _manual(entry, f"HTTP {status}: changed in the chart since it was written")
 
@@ -139,15 +140,14 @@ class Resolver:
         found = self._lookup.read(entry)
         if found is None:
             return _manual(entry, "gone from the chart")
-        if not self.differences(entry, found):
+        if not self._differences(entry.sent_resource(), found):
             return _already_there(entry, found)
         if entry.ehr_version and found.ehr_version != entry.ehr_version:
             return _manual(entry, "changed in the chart since it was written")
         return Settlement(key=entry.key, state="planned", reason="proven not applied")
 
-    def differences(self, entry: Entry, found: Found) -> list[str]:
-        """Return the paths at which the chart differs from an entry's desired content."""
-        resource = entry.resource()
+    def _differences(self, resource: Resource, found: Found) -> list[str]:
+        """Return the paths at which the chart differs from a resource in canonical form."""
         ids = self._ledger.ehr_ids(self._site.name, references.own(resource))
         desired = references.rewritten(resource, references.places(ids, resource))
         return comparison.differences(desired, found.resource, base_url=self._site.base_url)

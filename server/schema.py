@@ -29,6 +29,7 @@ outcomes = sa.Table(
     sa.Column("reason", sa.String, nullable=False, default=""),
     sa.Column("due", sa.String, nullable=False, default=""),  # of `waiting`
     sa.Column("sent_hash", sa.String, nullable=False, default=""),  # what may have reached the server, unproven
+    sa.Column("sent_content", sa.LargeBinary),  # of an update on its way: the desired content may change meanwhile
     sa.Column("sent_at", sa.String, nullable=False, default=""),
     sa.Column("is_open", sa.Boolean, nullable=False, default=False),  # must be read before it may be sent again
     sa.Column("ehr_id", sa.String, nullable=False, default=""),
@@ -49,6 +50,7 @@ attempts = sa.Table(
     sa.Column("key", sa.String, nullable=False),
     sa.Column("request_id", sa.String, nullable=False),
     sa.Column("interaction", sa.String, nullable=False),  # create, update, transaction
+    sa.Column("sent_content", sa.LargeBinary),  # of an update on its way: the desired content may change meanwhile
     sa.Column("sent_at", sa.String, nullable=False),
     sa.Column("settled_at", sa.String, nullable=False, default=""),
     sa.Column("http_status", sa.Integer),  # null: no answer

@@ -450,3 +450,40 @@ def test_a_chart_that_may_be_written_but_not_searched_is_written(
     chart._get = lambda *_: refusal(403, "forbidden")
 
     assert send().sent == {"accepted": 5}
+
+
+def test_an_update_whose_answer_was_lost_is_followed_by_the_newer_one(
+    chart: Chart, send: Deliver, plan: Callable[..., None], ledger: Ledger, client: FhirClient, site: Site
+) -> None:
+    plan("a")
+    send()
+    first_update = chart.writes + 1
+    chart.on_write = lambda number: "cut" if number >= first_update else ""
+    plan("a", answer=5, version_id="2")
+    send()
+
+    plan("a", answer=1, version_id="3")
+    chart.on_write = lambda _: ""
+    while send().remaining:
+        pass
+    proof = reconcile(ledger, client, site)
+
+    assert [one["valueQuantity"]["value"] for one in chart.all("Observation") if "valueQuantity" in one] == [0, 0]
+    assert proof.books.is_proven
+
+
+def test_a_response_withdrawn_on_its_way_and_proven_absent_leaves_nothing_to_send(
+    chart: Chart, send: Deliver, plan: Callable[..., None], ledger: Ledger
+) -> None:
+    plan("a")
+    send(limit=1)
+    chart.on_write = lambda _: "lost"
+    send()
+
+    ledger.withdraw("north", "a")
+    chart.on_write = lambda _: ""
+    report = send()
+
+    assert report.remaining == 0
+    assert states(ledger) == {"accepted": 1, "retracted": 4}
+    assert [resource_type for resource_type, held in chart.held.items() if held] == ["Device"]
