@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from integration import cohort, intake, outcomes, output, report, statistics, tables
+from integration import cohort, intake, origin, outcomes, output, report, statistics, tables
 from integration.cohort import Assessment
 from integration.errors import InputError
 from integration.intake import Intake
@@ -25,7 +24,6 @@ from integration.report.inputs import InputFile, Provenance, ReportInputs
 from integration.sources import files as file_source
 from integration.sources.resource import Source
 
-DISTRIBUTION: Final = "outcome-bridge"
 TABLES: Final = ("cohort", "patients", "flow", "responses", "adverse_events", "statistics")
 """The frames of a run that are written as CSV files of the same name."""
 SITE_OF_FILES: Final = "files"
@@ -56,7 +54,8 @@ class Results:
     """What came out.
 
     Attributes:
-        intake: what was read.
+        intake: what was read; its patients are no longer there.
+        is_synthetic: whether any patient is labelled as test data.
         frames: the tables by file name without its ending.
         reasons: responses by why they have no score; `scored` for the others.
         origin: what the outcomes were computed by.
@@ -64,6 +63,7 @@ class Results:
     """
 
     intake: Intake
+    is_synthetic: bool
     frames: dict[str, pd.DataFrame]
     reasons: dict[str, int]
     origin: outcomes.Origin
@@ -74,11 +74,6 @@ class Results:
         usable = (one for one in self.intake.responses if one.has_outcome)
         for response in sorted(usable, key=lambda one: one.response_id):
             yield outcomes.build(response, self.origin)
-
-
-def software_version() -> str:
-    """Return the version of Outcome Bridge that runs."""
-    return metadata.version(DISTRIBUTION)
 
 
 def run(job: Job, out: Path, progress: Progress | None = None) -> Results:
@@ -92,8 +87,11 @@ def run(job: Job, out: Path, progress: Progress | None = None) -> Results:
     output.refuse_holding(out, (Path(one.file) for one in job.files))
     told = progress or Progress()
     results = compute(job, told)
-    with output.replaced(out) as folder, _timed(results.seconds, "write", told):
-        write(results, job, folder)
+    with output.replaced(out) as folder:
+        with _timed(results.seconds, "write", told):
+            outcome_counts = _write(results, job, folder)
+        record = json.dumps(_record(results, job, outcome_counts), indent=2)
+        (folder / output.MARK).write_text(f"{record}\n", encoding="utf-8")
     return results
 
 
@@ -108,16 +106,19 @@ def compute(job: Job, progress: Progress) -> Results:
     with _timed(seconds, "read", progress):
         read = _read(job, progress)
     with _timed(seconds, "assess", progress):
+        is_synthetic = read.is_synthetic
         frames = _frames(read, [cohort.assess(rows, study) for rows in read.patients.values()], job.mapping)
+        read.patients.clear()  # done with, and most of what a large run holds
     with _timed(seconds, "analyse", progress):
         analysis = statistics.describe(frames["cohort"], frames["adverse_events"], _plan(job.mapping))
         frames["statistics"] = analysis.statistics
         frames["retreatment_curve"] = analysis.retreatment
     return Results(
         intake=read,
+        is_synthetic=is_synthetic,
         frames=frames,
         reasons=tables.response_reasons(read.responses),
-        origin=origin(job.mapping, job.site, job.now),
+        origin=origin.of(job.mapping, job.site, job.now),
         seconds=seconds,
     )
 
@@ -126,23 +127,12 @@ def _read(job: Job, progress: Progress) -> Intake:
     read = intake.read(job.source, job.mapping, progress.resource)
     if not read.balance["input"]:
         where = ", ".join(one.file for one in job.files) or job.site
-        raise InputError(path=where, problem="holds not one resource; check what was exported")
+        raise InputError(path=where, problem="holds no resource at all; check what was exported")
     return read
 
 
-def origin(mapping: Mapping, site: str, now: datetime) -> outcomes.Origin:
-    """Say what computes outcomes: this software, with this mapping, for this site, now."""
-    return outcomes.Origin(
-        site=site,
-        software_version=software_version(),
-        mapping=f"{mapping.name} {mapping.version}",
-        recorded=now,
-        minimum_answered=mapping.study.instrument.missing_item_rule,
-    )
-
-
-def write(results: Results, job: Job, folder: Path) -> None:
-    """Write every file of the contract into an empty folder."""
+def _write(results: Results, job: Job, folder: Path) -> dict[str, int]:
+    """Write every file of the contract but the record into an empty folder; returns the outcome resources by type."""
     for name in TABLES:
         output.write_csv(results.frames[name], folder / f"{name}.csv")
     output.write_csv(tables.rejected(results.intake), folder / "rejected.csv")
@@ -150,8 +140,7 @@ def write(results: Results, job: Job, folder: Path) -> None:
     counts = _write_outcomes(results, folder / "outcomes")
     page = report.write(report_inputs(results, job))
     (folder / "report.html").write_text(page, encoding="utf-8")
-    record = json.dumps(_record(results, job, counts), indent=2)
-    (folder / output.MARK).write_text(f"{record}\n", encoding="utf-8")
+    return counts
 
 
 def _frames(read: Intake, assessments: Sequence[Assessment], mapping: Mapping) -> dict[str, pd.DataFrame]:
@@ -210,7 +199,7 @@ def report_inputs(results: Results, job: Job) -> ReportInputs:
     files = tuple(InputFile(path=one.file, sha256=one.sha256, counts=counts.get(one.file, {})) for one in job.files)
     return ReportInputs(
         title=mapping.study.study.title,
-        is_synthetic=results.intake.is_synthetic,
+        is_synthetic=results.is_synthetic,
         generated=job.now,
         cohort=frames["cohort"],
         patients=frames["patients"],
@@ -254,11 +243,11 @@ def _balance_sentences(results: Results) -> Iterator[str]:
 def _record(results: Results, job: Job, outcome_counts: dict[str, int]) -> dict[str, Any]:
     read = results.intake
     return {
-        "software": {"name": DISTRIBUTION, "version": results.origin.software_version},
+        "software": {"name": origin.DISTRIBUTION, "version": results.origin.software_version},
         "mapping": {"name": job.mapping.name, "version": job.mapping.version},
         "site": job.site,
         "started": job.now.isoformat(),
-        "synthetic": read.is_synthetic,
+        "synthetic": results.is_synthetic,
         "input": {
             "files": [
                 {

@@ -73,7 +73,8 @@ def run(
 ) -> int:
     """Read resources; write cohort, scores, statistics, report and outcome resources."""
     from integration import mapping as mappings
-    from server import jobs, summary
+    from server.jobs import study
+    from server.summary.study import show_run
 
     if bool(data) == bool(site_name):
         raise click.UsageError("give either --data PATH, once or more, or --site NAME")
@@ -83,19 +84,20 @@ def run(
     if site_name:
         return _run_site(terminal, configured, site_name, mapping, out)
     with terminal.progress() as progress:
-        job, results = jobs.study_of_files(data, mapping, out, settings=configured, progress=progress)
-    summary.show_run(terminal, job, results, out)
+        job, results = study.study_of_files(data, mapping, out, settings=configured, progress=progress)
+    show_run(terminal, job, results, out)
     terminal.finish()
     return SOME_REJECTED if results.intake.rejections else DONE
 
 
 def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str, mapping: Mapping, out: Path) -> int:
-    from server import jobs, summary
+    from server.jobs import study
+    from server.summary.study import show_run
 
     site = configured.site(site_name)
     with terminal.progress() as progress:
-        done = jobs.study_of_site(site, mapping, out, settings=configured, progress=progress)
-    summary.show_run(terminal, done.job, done.results, out, planned=done.planned, pulled=done.pulled)
+        done = study.study_of_site(site, mapping, out, settings=configured, progress=progress)
+    show_run(terminal, done.job, done.results, out, planned=done.planned, pulled=done.pulled)
     terminal.finish()
     return SOME_REJECTED if done.results.intake.rejections else DONE
 
@@ -139,7 +141,11 @@ def view(file: Path, data: tuple[Path, ...], form: Form, to: Path | None, source
         raise click.UsageError("give --data PATH, once or more")
     if form == "parquet" and to is None:
         raise click.UsageError("--output parquet needs --to FILE")
-    rejections = view_rows.write(compiled, Files(data), form, to)
+    files = Files(data)
+    if processes == 1:
+        rejections = view_rows.write(compiled, files, form, to)
+    else:
+        rejections = view_jobs.write(compiled, files, form, to, processes)
     for rejection in rejections:
         terminal.remark(f"rejected: {rejection}")
     return SOME_REJECTED if rejections else DONE
@@ -169,12 +175,13 @@ def check(mapping_name: str, output: Format) -> int:
 @_format_option
 def deliver(site_name: str, settings_file: Path | None, output: Format) -> int:
     """Send to a site's FHIR server what is due; what was on its way is read before it is sent again."""
-    from server import jobs, summary
+    from server.jobs import chart
+    from server.summary.chart import show_delivery
 
     terminal = Terminal(output)
     configured = settings.load(settings_file, os.environ)
-    report = jobs.deliver(configured.site(site_name), settings=configured)
-    summary.show_delivery(terminal, site_name, report)
+    report = chart.deliver(configured.site(site_name), settings=configured)
+    show_delivery(terminal, site_name, report)
     terminal.finish()
     return FAILED if report.stopped or report.remaining else DONE
 
@@ -185,12 +192,13 @@ def deliver(site_name: str, settings_file: Path | None, output: Format) -> int:
 @_format_option
 def reconcile(site_name: str, settings_file: Path | None, output: Format) -> int:
     """Read every outcome back from a site's FHIR server and print the books."""
-    from server import jobs, summary
+    from server.jobs import chart
+    from server.summary.chart import show_books
 
     terminal = Terminal(output)
     configured = settings.load(settings_file, os.environ)
-    report = jobs.reconcile(configured.site(site_name), settings=configured)
-    summary.show_books(terminal, report)
+    report = chart.reconcile(configured.site(site_name), settings=configured)
+    show_books(terminal, report)
     terminal.finish()
     return DONE if report.books.is_proven else FAILED
 

@@ -14,16 +14,17 @@ from datetime import UTC, datetime
 
 from werkzeug.serving import make_server
 
-from integration import intake, pipeline
+from integration import intake, origin
 from integration.errors import ConfigurationError, ServerRefusedError
 from integration.mapping import Mapping
 from integration.records import Response
 from integration.settings import Settings, Site
 from integration.sources.client import connect
 from integration.warehouse import Warehouse
-from server import app, delivery, jobs
+from server import app, delivery
 from server.inbox import Inbox
 from server.inbox_reader import InboxReader
+from server.jobs import stores
 from server.services import Services
 from server.worker import Step, Worker
 
@@ -80,8 +81,8 @@ def serve(settings: Settings, site: Site, mapping: Mapping, *, port: int) -> Non
 def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Services]:
     """Build everything that the application works with, its worker running."""
     with ExitStack() as stack:
-        warehouse = stack.enter_context(jobs.open_warehouse(settings))
-        ledger = stack.enter_context(jobs.open_ledger(settings))
+        warehouse = stack.enter_context(stores.open_warehouse(settings))
+        ledger = stack.enter_context(stores.open_ledger(settings))
         client = stack.enter_context(connect(site))
         inbox = stack.enter_context(contextlib.closing(Inbox.open(settings.state_folder / "inbox.sqlite", site.name)))
         finder = PatientFinder(mapping=mapping, site=site, warehouse=warehouse)
@@ -90,7 +91,7 @@ def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Serv
             return intake.read_response(mapping, body, finder)
 
         reader = InboxReader(
-            inbox=inbox, read=read, ledger=ledger, origin=lambda: pipeline.origin(mapping, site.name, _now())
+            inbox=inbox, read=read, ledger=ledger, origin=lambda: origin.of(mapping, site.name, _now())
         )
         worker = Worker(Step(reader, lambda limit: delivery.deliver(ledger, client, site, limit=limit)))
         worker.start()
@@ -102,7 +103,7 @@ def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Serv
             is_working=lambda: worker.is_working,
             now=_now,
             new_id=lambda: str(uuid.uuid4()),
-            software_version=pipeline.software_version(),
+            software_version=origin.software_version(),
             fhir_version=mapping.study.study.fhir_version,
             body_limit_bytes=settings.service.body_limit_bytes,
         )

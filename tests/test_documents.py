@@ -15,7 +15,7 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from integration import mapping, pipeline, records, settings, statistics, tables
+from integration import mapping, origin, pipeline, records, settings, statistics, tables
 from integration.sources.files import Files
 from integration.study import StudyFile
 from server import cli, states
@@ -202,4 +202,4 @@ def test_the_changelog_has_the_version_that_is_installed() -> None:
     heading = re.search(r"^## (\S+)", CHANGELOG.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert heading is not None
-    assert heading[1] == pipeline.software_version()
+    assert heading[1] == origin.software_version()

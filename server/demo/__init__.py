@@ -18,8 +18,11 @@ from integration.errors import InputError
 from integration.mapping import Mapping
 from integration.settings import Settings, Site
 from integration.sources.client import connect
-from server import jobs, summary
 from server.demo import chart, fhir_server, post
+from server.jobs import chart as chart_jobs
+from server.jobs import study
+from server.summary.chart import show_books, show_delivery
+from server.summary.study import show_run
 from server.terminal import Terminal
 
 SITE: Final = "demo"
@@ -139,18 +142,18 @@ def _load(stage: Stage, export: Path) -> None:
 def _study(stage: Stage) -> pipeline.Results:
     out = stage.folder / "results"
     with stage.watch.step("pull by search, run the study, plan the outcomes"), stage.terminal.progress() as progress:
-        done = jobs.study_of_site(stage.site, stage.mapping, out, settings=stage.settings, progress=progress)
-    summary.show_run(stage.terminal, done.job, done.results, out, pulled=done.pulled, planned=done.planned)
+        done = study.study_of_site(stage.site, stage.mapping, out, settings=stage.settings, progress=progress)
+    show_run(stage.terminal, done.job, done.results, out, pulled=done.pulled, planned=done.planned)
     return done.results
 
 
 def _deliver_and_prove(stage: Stage) -> bool:
     with stage.watch.step("deliver what is due"):
-        delivered = jobs.deliver(stage.site, settings=stage.settings)
-    summary.show_delivery(stage.terminal, SITE, delivered)
+        delivered = chart_jobs.deliver(stage.site, settings=stage.settings)
+    show_delivery(stage.terminal, SITE, delivered)
     with stage.watch.step("read every outcome back"):
-        proof = jobs.reconcile(stage.site, settings=stage.settings)
-    summary.show_books(stage.terminal, proof)
+        proof = chart_jobs.reconcile(stage.site, settings=stage.settings)
+    show_books(stage.terminal, proof)
     return proof.books.is_proven
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import requests
 
-from integration import intake, msis29, outcomes, pipeline
+from integration import intake, msis29, origin, outcomes
 from integration.errors import ServerRefusedError, ServerUnreachableError
 from integration.mapping import Mapping
 from integration.outcomes import IDENTIFIER_SYSTEM
@@ -92,7 +92,7 @@ def _outcome_ids(site: Site, mapping: Mapping, body: bytes, patient_id: str) -> 
     read = intake.read_response(mapping, body, lambda _: patient_id)
     if isinstance(read, intake.Rejection):
         raise ServerRefusedError(url=site.base_url, status=200, problem=f"the new response is unusable: {read.problem}")
-    outcome = outcomes.build(read, pipeline.origin(mapping, site.name, datetime.now(UTC)))
+    outcome = outcomes.build(read, origin.of(mapping, site.name, datetime.now(UTC)))
     return [observation["identifier"][0]["value"] for observation in outcome.observations]
 
 

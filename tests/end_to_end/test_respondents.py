@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from integration import intake, mapping, outcomes, pipeline
+from integration import intake, mapping, outcomes
+from integration import origin as origins
 from integration.records import Response
 from integration.sources.files import Files
 from integration.sources.resource import RawResource
@@ -29,7 +30,7 @@ def study() -> mapping.Mapping:
 def built(study: mapping.Mapping) -> dict[str, outcomes.Outcome]:
     """The outcomes of a run, by response."""
     found = intake.read(Files([FIXTURES / "export"]), study)
-    origin = pipeline.origin(study, "north", NOW)
+    origin = origins.of(study, "north", NOW)
     return {one.response_id: outcomes.build(one, origin) for one in found.responses if one.has_outcome}
 
 
@@ -70,7 +71,7 @@ def test_the_service_builds_what_a_run_builds(study: mapping.Mapping, built: dic
     """Of responses that came in one version: which of several counts is not known from one alone."""
     patients = dict(resources("Patient"))
     versions = Counter(response_id for response_id, _ in resources("QuestionnaireResponse"))
-    origin = pipeline.origin(study, "north", NOW)
+    origin = origins.of(study, "north", NOW)
 
     alone: dict[str, outcomes.Outcome] = {}
     for response_id, body in resources("QuestionnaireResponse"):

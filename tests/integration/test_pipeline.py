@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from integration import pipeline, progress
+from integration import origin, pipeline, progress
 from integration.errors import InputError
 from integration.mapping import Mapping
 from integration.sources.files import Files
@@ -93,7 +93,7 @@ def test_the_record_says_what_ran_and_what_became_of_everything(finished: Any) -
     said = record(out)
 
     assert said["mapping"] == {"name": "msis29_venoplasty", "version": "1.0.0"}
-    assert said["software"] == {"name": "outcome-bridge", "version": pipeline.software_version()}
+    assert said["software"] == {"name": "outcome-bridge", "version": origin.software_version()}
     assert (said["started"], said["site"], said["synthetic"]) == ("2026-01-05T12:00:00+00:00", "files", False)
     assert said["balance"] == {
         "input": 10, "accepted": 8, "superseded": 0, "not_read": 1, "rejected": 1, "merged_patients": 0,
@@ -152,7 +152,7 @@ def test_the_parquet_file_holds_the_same_cohort(finished: Any) -> None:
 
 @pytest.mark.parametrize("data", [[], [b"\n\n"], [{"resourceType": "Bundle"}]])
 def test_no_data_at_all_is_refused(tmp_path: Path, default_mapping: Mapping, data: list[Any]) -> None:
-    with pytest.raises(InputError, match=r"export\.ndjson: holds not one resource"):
+    with pytest.raises(InputError, match=r"export\.ndjson: holds no resource at all"):
         pipeline.run(job(default_mapping, exported(tmp_path / "in", *data)), tmp_path / "out")
 
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What the commands do: a study over files, a study over a site's server, one delivery, one reconciliation."""
+"""A study over files, and a study over a site's server with its outcomes planned."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from integration.sources.client import FhirClient, connect
 from integration.sources.files import Files
 from integration.sources.resource import RawResource
 from integration.warehouse import StoreCounts, Warehouse
-from server import delivery
-from server import reconcile as reconciling
-from server.delivery import Progress as OnProgress
+from server.jobs import stores
 from server.ledger import Ledger
 from server.planning import PlanCounts
 
@@ -82,7 +80,7 @@ def study_of_site(
     on_page: PulledPage = lambda *_: None,
 ) -> SiteRun:
     """Pull a site's resources by search, run the study over them, and plan the outcomes in the ledger."""
-    with open_warehouse(settings) as warehouse, open_ledger(settings) as ledger:
+    with stores.open_warehouse(settings) as warehouse, stores.open_ledger(settings) as ledger:
         progress.step("pull")
         with connect(site) as client:
             pulled = pull(client, warehouse, site, on_page)
@@ -121,29 +119,3 @@ def plan(ledger: Ledger, site: str, results: pipeline.Results) -> PlanCounts:
     without = ((one.response_id, one.reason) for one in results.intake.responses if not one.has_outcome)
     ledger.withdraw_all(site, without)
     return planned
-
-
-def deliver(site: Site, *, settings: Settings, on_progress: OnProgress = lambda *_: None) -> delivery.DeliveryReport:
-    """Send what is due to a site's server."""
-    with open_ledger(settings) as ledger, connect(site) as client:
-        return delivery.deliver(ledger, client, site, on_progress=on_progress)
-
-
-def reconcile(
-    site: Site, *, settings: Settings, on_progress: OnProgress = lambda *_: None
-) -> reconciling.Reconciliation:
-    """Read every outcome back from a site's server."""
-    with open_ledger(settings) as ledger, connect(site) as client:
-        return reconciling.reconcile(ledger, client, site, on_progress=on_progress)
-
-
-def open_warehouse(settings: Settings) -> Warehouse:
-    """Open the warehouse, and make it if it is not there."""
-    settings.state_folder.mkdir(parents=True, exist_ok=True)
-    return Warehouse.open(settings.state_folder / "warehouse.sqlite")
-
-
-def open_ledger(settings: Settings) -> Ledger:
-    """Open the ledger, and make it if it is not there."""
-    settings.state_folder.mkdir(parents=True, exist_ok=True)
-    return Ledger.open(settings.state_folder / "ledger.sqlite")

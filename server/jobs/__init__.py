@@ -1,0 +1,1 @@
+"""What the commands do: studies over files and servers, deliveries and reconciliations."""
