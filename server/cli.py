@@ -122,13 +122,29 @@ def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str,
     type=click.Choice(["4.0.1", "4.3.0", "5.0.0"]),
     help="Of the data: which elements there are.",
 )
-def view(file: Path, data: tuple[Path, ...], form: Form, to: Path | None, source: bool, fhir_version: str) -> int:
+@click.option(
+    "--jobs",
+    "processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that share the work; the rows and their order stay the same.",
+)
+def view(
+    file: Path,
+    data: tuple[Path, ...],
+    form: Form,
+    to: Path | None,
+    source: bool,
+    fhir_version: str,
+    processes: int,
+) -> int:
     """Run one ViewDefinition over files and write its rows.
 
     Every version of a resource gives its rows: a view says what stands in a file, not which version counts.
     """
     from integration.sources.files import Files
-    from server import view_rows
+    from server import view_jobs, view_rows
 
     compiled = view_rows.compiled(file, fhir_version)
     terminal = Terminal()

@@ -6,11 +6,13 @@ import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Literal
 
 import msgspec
+import pyarrow.ipc
 import pyarrow.parquet
 
 from integration.errors import InputError, MappingError, ViewError
@@ -18,6 +20,9 @@ from integration.sources.resource import RawResource, Source, Unreadable
 from integration.views import CompiledView, compile_view
 
 Form = Literal["csv", "ndjson", "parquet"]
+PartForm = Literal["arrow"]
+"""How rows go from one of several processes to the one that writes Parquet."""
+
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -41,56 +46,93 @@ def compiled(file: Path, fhir_version: str) -> CompiledView:
         raise MappingError(file=str(file), path=error.path, problem=error.problem) from error
 
 
-def write(view: CompiledView, source: Source, form: Form, to: Path | None) -> list[str]:
-    """Write the view's rows over a source, lazily.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """A resource or line that gave no row; `said` is why, and holds no value out of it."""
 
-    Returns:
-        One sentence for each rejected resource or line: where it stood, and why; no value out of it.
+    file: str
+    line: int
+    within: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}{f' {self.within}' if self.within else ''}: {self.said}"
+
+
+def write(view: CompiledView, source: Source, form: Form, to: Path | None) -> list[Rejection]:
+    """Write the view's rows over a source, lazily; return what was rejected."""
+    with opened(to) as stream:
+        return write_to(stream, view, source, form)
+
+
+def write_to(
+    stream: IO[bytes], view: CompiledView, source: Source, form: Form | PartForm, *, has_header: bool = True
+) -> list[Rejection]:
+    """Write the view's rows over a source to a stream; return what was rejected.
+
+    Args:
+        stream: for bytes.
+        view: the compiled view.
+        source: what it reads.
+        form: how the rows are written.
+        has_header: whether CSV begins with the columns' names.
     """
-    rejections: list[str] = []
+    rejections: list[Rejection] = []
     at: list[RawResource | Unreadable] = []
+
+    def reject(said: str) -> None:
+        # A view reads one resource at a time, so the resource at hand is the one that broke it.
+        rejections.append(Rejection(file=at[0].file, line=at[0].line, within=at[0].within, said=said))
 
     def bodies() -> Iterator[bytes]:
         for found in source:
             at[:] = [found]
             if isinstance(found, Unreadable):
-                rejections.append(f"{_place(found)}: {found.problem}")
+                reject(found.problem)
             else:
                 yield found.body
 
-    def reject(error: ViewError) -> None:
-        # A view reads one resource at a time, so the resource at hand is the one that broke it.
-        said = (_place(at[0]), error.reference, error.path, error.problem)
-        rejections.append(": ".join(part for part in said if part))
+    def refuse(error: ViewError) -> None:
+        reject(": ".join(part for part in (error.reference, error.path, error.problem) if part))
 
-    _write_rows(view, bodies(), reject, form, to)
+    _write_rows(stream, view, bodies(), refuse, form, has_header=has_header)
     return rejections
 
 
 def _write_rows(
-    view: CompiledView, bodies: Iterable[bytes], reject: Callable[[ViewError], None], form: Form, to: Path | None
+    stream: IO[bytes],
+    view: CompiledView,
+    bodies: Iterable[bytes],
+    refuse: Callable[[ViewError], None],
+    form: Form | PartForm,
+    *,
+    has_header: bool,
 ) -> None:
-    if form == "parquet":
-        batches = view.batches(bodies, on_error=reject)
-        with _opened(to) as stream, pyarrow.parquet.ParquetWriter(stream, view.schema) as writer:
-            for batch in batches:
+    if form in ("parquet", "arrow"):
+        make = pyarrow.parquet.ParquetWriter if form == "parquet" else pyarrow.ipc.new_stream
+        with make(stream, view.schema) as writer:
+            for batch in view.batches(bodies, on_error=refuse):
                 writer.write_batch(batch)
         return
-    rows = view.rows(bodies, on_error=reject)
-    with _opened(to) as stream:
-        if form == "ndjson":
-            stream.writelines(_encoder.encode(row) + b"\n" for row in rows)
-        else:
-            _write_csv(view, (list(row.values()) for row in rows), stream)
+    rows = view.rows(bodies, on_error=refuse)
+    if form == "ndjson":
+        stream.writelines(_encoder.encode(row) + b"\n" for row in rows)
+    else:
+        _write_csv(stream, [view.columns] if has_header else [], (list(row.values()) for row in rows))
 
 
-def _write_csv(view: CompiledView, rows: Iterable[list[object]], stream: IO[bytes]) -> None:
+def write_header(stream: IO[bytes], view: CompiledView) -> None:
+    """Write the names of a view's columns as CSV."""
+    _write_csv(stream, [view.columns], [])
+
+
+def _write_csv(stream: IO[bytes], header: list[list[str]], rows: Iterable[list[object]]) -> None:
     class _Text:
         def write(self, text: str) -> int:
             return stream.write(text.encode())
 
     writer = csv.writer(_Text(), lineterminator="\n")
-    writer.writerow(view.columns)
+    writer.writerows(header)
     writer.writerows([_cell(value) for value in row] for row in rows)
 
 
@@ -103,7 +145,8 @@ def _cell(value: object) -> object:
 
 
 @contextmanager
-def _opened(to: Path | None) -> Iterator[IO[bytes]]:
+def opened(to: Path | None) -> Iterator[IO[bytes]]:
+    """Open a file for the rows, or give standard output."""
     if to is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -114,7 +157,3 @@ def _opened(to: Path | None) -> Iterator[IO[bytes]]:
         raise InputError(path=str(to), problem=f"cannot be written: {error.strerror}") from error
     with stream:
         yield stream
-
-
-def _place(found: RawResource | Unreadable) -> str:
-    return f"{found.file}:{found.line}{f' {found.within}' if found.within else ''}"

@@ -59,7 +59,7 @@ class Files:
     def __iter__(self) -> Iterator[RawResource | Unreadable]:
         """Yield every resource of every file."""
         for file in self._files:
-            yield from _resources(file, self._limit)
+            yield from resources(file, self._limit)
 
     def described(self) -> Iterator[InputFile]:
         """Yield every file with size and hash."""
@@ -67,6 +67,16 @@ class Files:
             with file.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             yield InputFile(file=file.as_posix(), bytes=file.stat().st_size, sha256=digest)
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files, in the order in which they are read."""
+        return self._files
+
+    @property
+    def line_limit_bytes(self) -> int:
+        """The length from which a line is rejected unread."""
+        return self._limit
 
     @property
     def total_bytes(self) -> int:
@@ -98,17 +108,21 @@ def _open(file: Path) -> IO[bytes]:
         raise InputError(path=str(file), problem=f"cannot be read: {error.strerror}") from error
 
 
-def _resources(file: Path, limit: int) -> Iterator[RawResource | Unreadable]:
+def resources(file: Path, limit: int) -> Iterator[RawResource | Unreadable]:
+    """Yield every resource of one file; a line over the limit in bytes is not read."""
     name = file.as_posix()
     with _open(file) as stream:
         if file.name.endswith(".json"):
             yield from bundle.unpacked(RawResource(name, 1, "", _without_mark(stream.read())), limit)
             return
         lines: IO[bytes] = gzip.GzipFile(fileobj=stream) if file.name.endswith(".gz") else stream  # type: ignore[assignment]  # a binary stream, though typeshed says otherwise
-        yield from _lines(name, lines, limit)
+        yield from resources_of_lines(name, lines, limit)
 
 
-def _lines(file: str, stream: IO[bytes], limit: int) -> Iterator[RawResource | Unreadable]:
+def resources_of_lines(
+    file: str, stream: IO[bytes], limit: int, *, is_start: bool = True
+) -> Iterator[RawResource | Unreadable]:
+    """Yield every resource of a stream of lines, which may be a part of a file that is not its start."""
     number = 0
     try:
         while line := stream.readline(limit + 1):
@@ -117,7 +131,7 @@ def _lines(file: str, stream: IO[bytes], limit: int) -> Iterator[RawResource | U
                 _skip_line(stream)
                 yield Unreadable(file, number, "", f"line longer than {limit} bytes, not read")
                 continue
-            text = (_without_mark(line) if number == 1 else line).strip()
+            text = (_without_mark(line) if number == 1 and is_start else line).strip()
             if text:
                 yield from bundle.unpacked(RawResource(file, number, "", text), limit)
     except (EOFError, gzip.BadGzipFile, zlib.error):

@@ -1,0 +1,123 @@
+"""Run one ViewDefinition over files in several processes: the same rows in the same order as in one.
+
+Each process takes parts of the files, one after the other, and leaves their rows in a file of its own; the rows are put
+together in the order of the parts. So a part's rows cost no memory, however many they are.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import IO
+
+import pyarrow.ipc
+import pyarrow.parquet
+
+from integration.errors import OutcomeBridgeError
+from integration.sources.files import Files
+from integration.sources.parts import Part, PartOfFile, parts
+from integration.views import CompiledView
+from server import view_rows
+from server.view_rows import Form, Rejection
+
+LARGEST_PART_BYTES, SMALLEST_PART_BYTES = 32 << 20, 1 << 20
+_PARTS_PER_JOB = 8
+
+_Done = tuple[Path, int, list[Rejection]]
+"""The file of a part's rows, how many lines the part has, and what was rejected, counted from the part's start."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Task:
+    """What is the same for every part."""
+
+    form: Form
+    line_limit_bytes: int
+
+
+_state: dict[str, CompiledView] = {}
+"""The view of a worker process, compiled once when the process starts."""
+
+
+def write(view: CompiledView, source: Files, form: Form, to: Path | None, jobs: int) -> list[Rejection]:
+    """Write the view's rows over files with several processes; return what was rejected, in order.
+
+    Raises:
+        OutcomeBridgeError: a process came to its end before its work.
+    """
+    context = multiprocessing.get_context("spawn")
+    task = _Task(form=form, line_limit_bytes=source.line_limit_bytes)
+    size = min(max(source.total_bytes // (jobs * _PARTS_PER_JOB), SMALLEST_PART_BYTES), LARGEST_PART_BYTES)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(view,)) as pool,
+        view_rows.opened(to) as stream,
+    ):
+        files = (Path(name, str(number)) for number in itertools.count())
+        waiting = (pool.submit(_work, task, part, file) for part, file in zip(parts(source, size), files, strict=False))
+        try:
+            done = _numbered(_in_order(waiting, ahead=2 * jobs), parts(source, size))
+            return _put_together(view, done, form, stream)
+        except BrokenProcessPool as error:
+            raise OutcomeBridgeError("a process of --jobs came to its end too soon; try --jobs 1") from error
+
+
+def _begin(view: CompiledView) -> None:
+    _state["view"] = view
+
+
+def _work(task: _Task, part: Part, to: Path) -> _Done:
+    """Write the rows of one part to a file, in a worker process."""
+    source = PartOfFile(part, task.line_limit_bytes)
+    form = "arrow" if task.form == "parquet" else task.form
+    with to.open("wb") as stream:
+        rejections = view_rows.write_to(stream, _state["view"], source, form, has_header=False)
+    return to, source.lines, rejections
+
+
+def _in_order(waiting: Iterator[Future[_Done]], ahead: int) -> Iterator[_Done]:
+    """Yield results in order, with so many parts under way that no process waits, and no more."""
+    under_way = collections.deque(itertools.islice(waiting, ahead))
+    while under_way:
+        yield under_way.popleft().result()
+        under_way.extend(itertools.islice(waiting, 1))
+
+
+def _numbered(done: Iterator[_Done], of: Iterator[Part]) -> Iterator[tuple[Path, list[Rejection]]]:
+    """Count the lines of rejections from the start of their file."""
+    lines = 0
+    for part, (file, count, rejections) in zip(of, done, strict=True):
+        lines = 0 if part.start == 0 else lines
+        yield file, [dataclasses.replace(each, line=each.line + lines) for each in rejections]
+        lines += count
+
+
+def _put_together(
+    view: CompiledView, done: Iterator[tuple[Path, list[Rejection]]], form: Form, stream: IO[bytes]
+) -> list[Rejection]:
+    rejections: list[Rejection] = []
+    if form == "parquet":
+        with pyarrow.parquet.ParquetWriter(stream, view.schema) as writer:
+            for file, some in done:
+                rejections += some
+                with pyarrow.ipc.open_stream(str(file)) as batches:
+                    for batch in batches:
+                        writer.write_batch(batch)
+                file.unlink()
+        return rejections
+    if form == "csv":
+        view_rows.write_header(stream, view)
+    for file, some in done:
+        rejections += some
+        with file.open("rb") as rows:
+            shutil.copyfileobj(rows, stream, 1 << 20)
+        file.unlink()
+    return rejections
