@@ -86,9 +86,7 @@ def deliver(
     remaining = _remaining(ledger, site.name)
     if writer.sent or resolved:
         logger.info("delivered", extra={"action": "delivered", "site": site.name, "remaining": remaining})
-    return DeliveryReport(
-        resolved=dict(resolved), sent=dict(writer.results), remaining=remaining, stopped=stopped
-    )  # fmt: skip
+    return DeliveryReport(resolved=dict(resolved), sent=dict(writer.results), remaining=remaining, stopped=stopped)
 
 
 def _send_all(ledger: Ledger, writer: Writer, resolver: Resolver, limit: int | None, on_progress: Progress) -> None:

@@ -96,8 +96,11 @@ class Writer:
         request_id = self._new_request_id()
         keys = [entry.key for entry in entries]
         claimed = self._ledger.claim(self.site.name, keys, request_id=request_id, interaction=interaction)
-        if not claimed:
-            return None
+        return self._sent(claimed, request_id, send, is_undone) if claimed else None
+
+    def _sent(
+        self, claimed: Sequence[Entry], request_id: str, send: Send, is_undone: Callable[[ServerRefusedError], bool]
+    ) -> ServerRefusedError | None:
         try:
             settlements = send(claimed, request_id)
         except ServerNotReachedError as error:
