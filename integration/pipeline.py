@@ -23,6 +23,7 @@ from integration.report import choices
 from integration.report.inputs import InputFile, Provenance, ReportInputs
 from integration.sources import files as file_source
 from integration.sources.resource import Source
+from integration.study import StudyFile
 
 TABLES: Final = ("cohort", "patients", "flow", "responses", "adverse_events", "statistics")
 """The frames of a run that are written as CSV files of the same name."""
@@ -107,8 +108,7 @@ def compute(job: Job, progress: Progress) -> Results:
         read = _read(job, progress)
     with _timed(seconds, "assess", progress):
         is_synthetic = read.is_synthetic
-        frames = _frames(read, [cohort.assess(rows, study) for rows in read.patients.values()], job.mapping)
-        read.patients.clear()  # done with, and most of what a large run holds
+        frames = _frames(read, list(_assessed(read, study)), job.mapping)
     with _timed(seconds, "analyse", progress):
         analysis = statistics.describe(frames["cohort"], frames["adverse_events"], _plan(job.mapping))
         frames["statistics"] = analysis.statistics
@@ -121,6 +121,13 @@ def compute(job: Job, progress: Progress) -> Results:
         origin=origin.of(job.mapping, job.site, job.now),
         seconds=seconds,
     )
+
+
+def _assessed(read: Intake, study: StudyFile) -> Iterator[Assessment]:
+    """Assess every patient, and let go of the records as it goes: they are most of what a large run holds."""
+    while read.patients:
+        _, rows = read.patients.popitem()
+        yield cohort.assess(rows, study)
 
 
 def _read(job: Job, progress: Progress) -> Intake:
