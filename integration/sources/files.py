@@ -5,20 +5,29 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
-import os
+import io
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Final, NoReturn
+from typing import IO, Any, Final
+
+import msgspec
 
 from integration.errors import InputError
-from integration.sources import bundle
+from integration.sources import bundle, folders
+from integration.sources.folders import ENDINGS, Skipped
 from integration.sources.resource import RawResource, Unreadable
 
-ENDINGS: Final = (".ndjson", ".ndjson.gz", ".json")
 LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
+EMPTY: Final = "empty file; nothing was read"
+UTF_16: Final = "UTF-16; save it as UTF-8"
 _READ_AHEAD_BYTES: Final = 1 << 20
+_GZIP: Final = b"\x1f\x8b"
+"""RFC 1952, section 2.3.1."""
+_STARTS_OF_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"{\0", b"\0{", b"[\0", b"\0[")
+_DOCUMENT: Final = "looks like one JSON document over several lines; name it .json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +49,7 @@ class Files:
     """All resources of some files and folders, in order of path, then of position.
 
     Args:
-        paths: files, or folders that are searched through for `*.ndjson`, `*.ndjson.gz` and `*.json`.
+        paths: files, or folders that are searched through for `*.ndjson`, `*.ndjson.gz` and `*.json`, in any case.
         line_limit_bytes: a longer line is rejected unread.
 
     Raises:
@@ -48,7 +57,9 @@ class Files:
     """
 
     def __init__(self, paths: Sequence[Path], line_limit_bytes: int = LINE_LIMIT_BYTES) -> None:
-        self._files = sorted({file for path in paths for file in _files_below(path)}, key=lambda file: file.as_posix())
+        found = [folders.find(path) for path in paths]
+        self._files = sorted({file for one in found for file in one.files}, key=lambda file: file.as_posix())
+        self._skipped = list(dict.fromkeys(skipped for one in found for skipped in one.skipped))
         self._limit = line_limit_bytes
         if not self._files:
             named = ", ".join(str(path) for path in paths)
@@ -79,26 +90,14 @@ class Files:
         return self._limit
 
     @property
+    def skipped(self) -> list[Skipped]:
+        """What lies in the folders and is not read, each with why; `(file, why)`."""
+        return list(self._skipped)
+
+    @property
     def total_bytes(self) -> int:
         """The size of all files as they lie on disk."""
         return sum(file.stat().st_size for file in self._files)
-
-
-def _files_below(path: Path) -> Iterable[Path]:
-    if path.is_dir():
-        found = (Path(folder, name) for folder, _, names in os.walk(path, onerror=_refuse) for name in names)
-        return [file for file in found if file.name.endswith(ENDINGS) and file.is_file()]
-    if not path.exists():
-        raise InputError(path=str(path), problem="does not exist; give --data a file or a folder")
-    if not path.name.endswith(ENDINGS):
-        raise InputError(path=str(path), problem=f"is none of {', '.join(ENDINGS)}")
-    return [path]
-
-
-def _refuse(error: OSError) -> NoReturn:
-    """Stop at a folder that cannot be searched through: what is in it would be missing without a word."""
-    problem = f"cannot be searched through: {error.strerror}; let this account read it, or name another --data"
-    raise InputError(path=str(error.filename), problem=problem) from error
 
 
 def _open(file: Path) -> IO[bytes]:
@@ -109,20 +108,122 @@ def _open(file: Path) -> IO[bytes]:
 
 
 def resources(file: Path, limit: int) -> Iterator[RawResource | Unreadable]:
-    """Yield every resource of one file; a line over the limit in bytes is not read."""
+    """Yield every resource of one file; a line over the limit in bytes is not read, and an empty file is listed."""
     name = file.as_posix()
     with _open(file) as stream:
-        if file.name.endswith(".json"):
-            yield from bundle.unpacked(RawResource(name, 1, "", _without_mark(stream.read())), limit)
-            return
-        lines: IO[bytes] = gzip.GzipFile(fileobj=stream) if file.name.endswith(".gz") else stream  # type: ignore[assignment]  # a binary stream, though typeshed says otherwise
-        yield from resources_of_lines(name, lines, limit)
+        if folders.has_ending(file, ".json"):
+            yield from _resources_of_json(name, stream.read(), limit)
+        elif not folders.has_ending(file, ".gz"):
+            yield from _resources_of_ndjson(name, stream, limit)
+        elif (start := stream.read(len(_GZIP))) and start != _GZIP:
+            yield Unreadable(name, 0, "", "not gzip data")
+        else:
+            stream.seek(0)
+            yield from _resources_of_ndjson(name, gzip.GzipFile(fileobj=stream), limit)  # type: ignore[arg-type]  # a binary stream, though typeshed says otherwise
+
+
+def is_line_by_line(file: Path, limit: int) -> bool:
+    """Return whether a file is plain NDJSON with nothing wrong with it as a whole, so that it may be read in parts."""
+    if not folders.has_ending(file, ".ndjson"):
+        return False
+    with _open(file) as stream:
+        return _problem_of_start(file.as_posix(), _start(_lines(file.as_posix(), stream, limit))) is None
 
 
 def resources_of_lines(
     file: str, stream: IO[bytes], limit: int, *, is_start: bool = True
 ) -> Iterator[RawResource | Unreadable]:
     """Yield every resource of a stream of lines, which may be a part of a file that is not its start."""
+    for line in _lines(file, stream, limit, is_start=is_start):
+        yield from _unpacked(line, limit)
+
+
+def _resources_of_ndjson(file: str, stream: IO[bytes], limit: int) -> Iterator[RawResource | Unreadable]:
+    lines = _lines(file, stream, limit)
+    start = _start(lines)
+    problem = _problem_of_start(file, start)
+    if problem:
+        yield problem
+        return
+    for line in chain(start, lines):
+        yield from _unpacked(line, limit)
+
+
+def _resources_of_json(file: str, body: bytes, limit: int) -> Iterator[RawResource | Unreadable]:
+    text = _without_mark(body)
+    whole = RawResource(file, 1, "", text)
+    problem = _problem_of_start(file, [whole] if text.strip() else [])
+    if problem:
+        yield problem
+    elif _begins_with_a_whole_line(text):
+        yield from resources_of_lines(file, io.BytesIO(body), limit)
+    elif _is(text, list[msgspec.Raw]):
+        yield Unreadable(file, 1, "", "a JSON array, not a resource or Bundle")
+    else:
+        yield from bundle.unpacked(whole, limit)
+
+
+def _unpacked(line: RawResource | Unreadable, limit: int) -> Iterator[RawResource | Unreadable]:
+    if isinstance(line, Unreadable):
+        yield line
+    else:
+        yield from bundle.unpacked(line, limit)
+
+
+def _start(lines: Iterator[RawResource | Unreadable]) -> list[RawResource | Unreadable]:
+    """Take as many lines as tell what kind of file it is."""
+    return list(islice(lines, 2))
+
+
+def _problem_of_start(file: str, start: Sequence[RawResource | Unreadable]) -> Unreadable | None:
+    """Say what is wrong with a file as a whole, by its first two lines that are not blank."""
+    if not start:
+        return Unreadable(file, 0, "", EMPTY)
+    first, *further = start
+    if isinstance(first, Unreadable):
+        return None
+    if first.body.startswith(_STARTS_OF_UTF_16):
+        return Unreadable(file, 0, "", UTF_16)
+    if first.body.startswith(_GZIP):
+        return Unreadable(file, 0, "", "gzip data; name it .ndjson.gz or unpack it")
+    if further and _is_a_document(first.body, further[0]):
+        return Unreadable(file, first.line, "", _DOCUMENT)
+    return None
+
+
+def _is_a_document(first: bytes, second: RawResource | Unreadable) -> bool:
+    """Whether JSON begins in the first line and goes on in the second; one broken line among whole ones is none."""
+    if first in (b"{", b"["):
+        return True
+    goes_on = isinstance(second, RawResource) and not _is(second.body, dict[str, msgspec.Raw])
+    return goes_on and first.startswith((b"{", b"[")) and _is_cut_off(first)
+
+
+def _begins_with_a_whole_line(text: bytes) -> bool:
+    """Whether there is one JSON object on the first line that is not blank, and more below."""
+    begun = text.lstrip()
+    end = begun.find(b"\n")
+    return end >= 0 and _is(begun[:end], dict[str, msgspec.Raw]) and bool(begun[end:].strip())
+
+
+def _is(text: bytes, kind: Any) -> bool:
+    try:
+        msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _is_cut_off(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return "truncated" in str(error)
+    return False
+
+
+def _lines(file: str, stream: IO[bytes], limit: int, *, is_start: bool = True) -> Iterator[RawResource | Unreadable]:
+    """Yield every line that is not blank, whole."""
     number = 0
     try:
         while line := stream.readline(limit + 1):
@@ -133,7 +234,7 @@ def resources_of_lines(
                 continue
             text = (_without_mark(line) if number == 1 and is_start else line).strip()
             if text:
-                yield from bundle.unpacked(RawResource(file, number, "", text), limit)
+                yield RawResource(file, number, "", text)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         yield Unreadable(file, number + 1, "", "compressed data ends early or is damaged; the rest was not read")
 
