@@ -77,7 +77,7 @@ class _Section(io.RawIOBase):
 def parts(source: files.Files, size_bytes: int) -> Iterator[Part]:
     """Yield the parts of a source in its order, those of NDJSON of about a size; a longer line stays whole."""
     for path in source.paths:
-        if path.name.endswith(".ndjson"):
+        if path.stat().st_size > size_bytes and files.is_line_by_line(path, source.line_limit_bytes):
             yield from _split(path, size_bytes)
         else:
             yield Part(path=path)
