@@ -7,7 +7,8 @@ OutcomeBridgeError
 │   └── ViewError             a ViewDefinition that cannot be compiled, or a resource that breaks it
 ├── InputError                the data cannot be read at all (exit status 2)
 └── DeliveryError             the EHR's server refused or could not be reached (exit status 1)
-    ├── ServerUnreachableError    no answer: nothing was sent, or it is not known whether it was
+    ├── ServerUnreachableError    no answer; it is not known whether anything had an effect
+    │   └── ServerNotReachedError     no connection was made, so nothing was sent
     └── ServerRefusedError        an answer that says no
 
 A message says what, where, and what to do next. It may hold ids and paths, never a patient's values or names.
@@ -95,6 +96,10 @@ class ServerUnreachableError(DeliveryError):
     def __init__(self, *, url: str, problem: str) -> None:
         self.url, self.problem = url, problem
         super().__init__(f"{url}: {problem}; check that the server runs and that the address is right")
+
+
+class ServerNotReachedError(ServerUnreachableError):
+    """No connection was made, so nothing was sent: safe to repeat."""
 
 
 class ServerRefusedError(DeliveryError):

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from integration.errors import ServerRefusedError, ServerUnreachableError
+from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
 from integration.settings import Site
-from integration.sources.client import Clock, FhirClient, ServerNotReachedError
+from integration.sources.client import Clock, FhirClient
 from server import references
 from server.entries import Entry, Settlement, timestamp
 from server.ledger import Ledger

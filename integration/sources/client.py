@@ -24,7 +24,7 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from integration import settings
-from integration.errors import ServerRefusedError, ServerUnreachableError
+from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,6 @@ class Clock:
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
-
-
-class ServerNotReachedError(ServerUnreachableError):
-    """No connection was made, so nothing was sent: safe to repeat."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,14 +13,13 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 from urllib3.exceptions import SSLError as TransportSSLError
 from werkzeug import Response as WebResponse
 
-from integration.errors import ServerRefusedError, ServerUnreachableError
+from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
 from integration.sources.client import (
     Answer,
     Clock,
     FhirClient,
     Location,
     Retries,
-    ServerNotReachedError,
     parse_etag,
     parse_location,
 )
