@@ -109,6 +109,15 @@ class CompiledView:
         run = Batches(self.program, self.functions, decoders=self._decoders(), encode=self.encoded, refuse=refuse)
         return run.over(resources)
 
+    def over_arrow(self, texts: Iterable[pa.RecordBatch], on_error: OnError | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of resources that stand, one JSON text a row, in the first column of other batches.
+
+        This is what PySpark's `mapInArrow` calls: a compiled view pickles, so it may be given there as it is.
+        """
+        return self.batches(
+            (text for some in texts for text in some.column(0).to_pylist() if text is not None), on_error
+        )
+
     @property
     def schema(self) -> pa.Schema:
         """Return the Arrow schema of `batches`."""

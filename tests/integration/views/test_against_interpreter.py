@@ -15,7 +15,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from integration.errors import ViewError
-from integration.views import CompiledView, compile_view, fhirpath
+from integration.views import CompiledView, compile_view, compile_views, fhirpath
 
 Json = dict[str, Any]
 Row = dict[str, Any]
@@ -236,6 +236,7 @@ def selects(draw: st.DrawFn, names: Iterator[int], of_item: bool, depth: int) ->
         select[over] = draw(st.sampled_from(["item", "item.item", "item.answer.item", "item.where(linkId = 'a')"]))
     inner = of_item or bool(over)
     select["column"] = [draw(column(names, inner)) for _ in range(draw(st.integers(1, 2)))]
+    select["column"] += draw(st.just([]) | wide(names))
     if depth:
         select["select"] = [draw(selects(names, inner, depth - 1)) for _ in range(draw(st.integers(0, 2)))]
         if draw(st.booleans()):
@@ -243,6 +244,17 @@ def selects(draw: st.DrawFn, names: Iterator[int], of_item: bool, depth: int) ->
             branches = [branch, draw(same_columns(branch, inner))]
             select["unionAll"] = branches
     return select
+
+
+WIDE = ["item.where(linkId = '{}').text", "item.where('{}' = linkId).answer.value.ofType(integer).first()"]
+"""Paths that several columns share but for a constant, so that one loop reads them."""
+
+
+@st.composite
+def wide(draw: st.DrawFn, names: Iterator[int]) -> list[Json]:
+    path, is_collection = draw(st.sampled_from(WIDE)), draw(st.booleans())
+    wanted = draw(st.lists(words, min_size=3, max_size=4))
+    return [{"name": f"c{next(names)}", "path": path.format(each), "collection": is_collection} for each in wanted]
 
 
 @st.composite
@@ -281,6 +293,27 @@ def test_a_compiled_view_gives_what_the_interpreter_gives(view: Json, resources:
         event("breaks" if expected is None else "rows" if expected else "no row")
 
         assert expected is None or found == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(views(), min_size=2, max_size=3), st.lists(responses, min_size=2, max_size=4), st.integers(1, 40))
+def test_batches_and_views_together_give_the_same_rows(some: list[Json], resources: list[Json], copies: int) -> None:
+    """Whichever way is chosen by how many rows a resource has, and whatever other view reads the same resource."""
+    lines = [json.dumps(resource).encode() for resource in resources] * copies
+    together = compile_views(some)
+    found: list[list[Row]] = [[] for _ in some]
+
+    for at, batch in together.batches(lines, on_error=_ignored):
+        found[at] += batch.to_pylist()
+
+    for view, rows_together in zip(together.views, found, strict=True):
+        expected = list(view.rows(lines, on_error=_ignored))
+        assert [row for batch in view.batches(lines, on_error=_ignored) for row in batch.to_pylist()] == expected
+        assert rows_together == expected
+
+
+def _ignored(error: ViewError) -> None:
+    event(f"broken: {error.problem}")
 
 
 def _read(compiled: CompiledView, resource: Json) -> list[Row] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from integration.errors import ViewError
@@ -111,3 +113,12 @@ def test_text_is_taken_as_str_too(answers: CompiledView) -> None:
     given = response(1, "ü").decode()
 
     assert rows_of(answers, [given]) == list(answers.rows([given])) == list(answers.rows([given.encode()]))
+
+
+def test_texts_are_read_out_of_arrow_batches(answers: CompiledView) -> None:
+    given = [response(1, "x", "y").decode(), None, response(2).decode(), "", response(3, "z").decode()]
+    batches = [pa.record_batch([pa.array(some)], ["value"]) for some in (given[:2], given[2:])]
+
+    found = [row for batch in pickle.loads(pickle.dumps(answers)).over_arrow(batches) for row in batch.to_pylist()]
+
+    assert found == list(answers.rows([each for each in given if each]))

@@ -104,6 +104,23 @@ BROKEN = [
     (text(response(1, {"valueInteger": 1.5})), "QuestionnaireResponse/r1", "item[0].answer[0].valueInteger"),
     (text(response(1, {}, {"valueDecimal": "2"})), "QuestionnaireResponse/r1", "item[1].answer[0].valueDecimal"),
     (text(response(1, {"item": "x"})), "QuestionnaireResponse/r1", "item[0].answer[0].item"),
+    (b'{"resourceType":"QuestionnaireResponse","id":"b","status":"comp', "", ""),
+    (b'{"resourceType":"QuestionnaireResponse","id":"b","item":[', "", ""),
+    (b'{"resourceType":"QuestionnaireResponse","id":"b"}\x00', "", ""),
+    (b"\xff\xfe{\x00}\x00", "", ""),
+    (b'{"resourceType":"QuestionnaireResponse","id":"\xed\xa0\x80"}', "", ""),
+    (text(response(1, item=[[]])), "QuestionnaireResponse/r1", "item[0]"),
+    (text(response(1, item="x")), "QuestionnaireResponse/r1", "item"),
+    (
+        text(response(1, {"valueInteger": 7})).replace(b"7", b"9" * 5_000),
+        "QuestionnaireResponse/r1",
+        "item[0].answer[0].valueInteger",
+    ),
+    (
+        text(response(1, {"valueInteger": 7})).replace(b"7", b"1e400"),
+        "QuestionnaireResponse/r1",
+        "item[0].answer[0].valueInteger",
+    ),
     (b'{"resourceType":"QuestionnaireResponse","z":' + b"[" * 10_000 + b"]" * 10_000 + b"}", "", ""),
     (
         b'{"resourceType":"QuestionnaireResponse","item":' + b'[{"item":' * 10_000 + b"[]" + b"}]" * 10_000 + b"}",
