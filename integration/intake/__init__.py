@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from integration.intake import newest, patients, rejection
+from integration.intake import logical_id, newest, patients, rejection
 from integration.intake.reader import FindPatient, Reader, Reading
 from integration.intake.rejection import RejectedError, Rejection
 from integration.mapping import Mapping
 from integration.records import AdverseEvent, Condition, Patient, PatientRows, Procedure, Response
+from integration.sources.files import EMPTY
 from integration.sources.resource import RawResource, Source, Unreadable
 
 __all__ = ["READ_TYPES", "FindPatient", "Intake", "RejectedError", "Rejection", "find_patient", "read", "read_response"]
 
 _NAME: Final = re.compile(r"[A-Za-z]{1,64}")
-_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 READ_TYPES: Final = ("Patient", "Condition", "Procedure", "AdverseEvent", "QuestionnaireResponse")
 Progress = Callable[[RawResource | Unreadable], None]
 """Called for every resource met, twice in all: resources are looked at in two passes."""
@@ -54,6 +54,11 @@ class Intake:
     def counts(self) -> Counter[str]:
         """Resources met, by type; older versions included."""
         return sum(self.counts_by_file.values(), Counter())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was neither a resource nor a line that might have been one: empty files are none."""
+        return not self.counts_by_file and all(one.problem == EMPTY for one in self.rejections)
 
     @property
     def is_synthetic(self) -> bool:
@@ -104,6 +109,8 @@ def read_response(mapping: Mapping, body: bytes, find_patient: FindPatient) -> R
         newest.require_known_type(header)
         if header.resource_type != "QuestionnaireResponse":
             raise RejectedError("resourceType", "not a QuestionnaireResponse")
+        if fault := logical_id.fault(header.id):
+            raise fault
         reader = Reader(mapping, find_patient)
         reader.guard(body)
         response, problem = reader.response(body)
@@ -125,7 +132,7 @@ def find_patient(mapping: Mapping, patient_id: str, fetch: Callable[[str], bytes
     pending = [patient_id]
     while pending:
         current = pending.pop()
-        body = None if current in found else fetch(current)
+        body = fetch(current) if logical_id.is_valid(current) and current not in found else None
         if body is not None:
             try:
                 reader.guard(body)
@@ -145,7 +152,7 @@ class _Survey:
         self.newest = newest.Newest()
         self.counts_by_file: dict[str, Counter[str]] = defaultdict(Counter)
         self.not_read = 0
-        self.responses_without_id = 0
+        self.unnamed_responses = 0
         self.unknown = 0
         self.rejections: dict[int, Rejection] = {}
         self._patients: dict[int, tuple[RawResource, tuple[Patient, frozenset[str]] | RejectedError]] = {}
@@ -159,10 +166,9 @@ class _Survey:
         self.counts_by_file[found.file][header.resource_type] += 1
         if header.resource_type not in READ_TYPES:
             self.not_read += 1
-        elif not isinstance(header.id, str) or not header.id:
-            reference = f"{header.resource_type}/"
-            self.rejections[position] = rejection.of(found, reference, RejectedError("id", "no id"))
-            self.responses_without_id += header.resource_type == "QuestionnaireResponse"
+        elif fault := logical_id.fault(header.id):
+            self.rejections[position] = rejection.of(found, f"{header.resource_type}/", fault)
+            self.unnamed_responses += header.resource_type == "QuestionnaireResponse"
         else:
             self.newest.see((header.resource_type, header.id), header, position)
             if header.resource_type == "Patient":
@@ -230,16 +236,16 @@ class _Collection:
         self._rows = {one.patient_id: PatientRows(patient=one) for one in directory.patients.values()}
         self._merged = len(directory.merged)
         self._reader = Reader(mapping, directory.find)
-        self._responses = [Response(response_id="", reason="rejected") for _ in range(survey.responses_without_id)]
+        self._responses = [Response(response_id="", reason="rejected") for _ in range(survey.unnamed_responses)]
         self._accepted: Counter[str] = Counter(Patient=accepted_patients)
         self._rejections = survey.rejections
 
     def take(self, raw: RawResource, position: int) -> None:
         """Read one resource, unless it is a Patient, an older version, or of a type that the study does not read."""
         header = newest.header(raw.body)
-        kind, logical_id = header.resource_type, header.id
+        kind = header.resource_type
         if kind in READ_TYPES and kind != "Patient" and not self._survey.newest.is_older(position):
-            self._keep(raw, position, kind, self._reader.read(kind, logical_id, raw.body))
+            self._keep(raw, position, kind, self._reader.read(kind, header.id, raw.body))
 
     def _keep(self, raw: RawResource, position: int, kind: str, reading: Reading) -> None:
         record = reading.record
@@ -282,8 +288,8 @@ def _reference(header: newest.Header | None) -> str:
     return _named(header.resource_type, header.id) if header else ""
 
 
-def _named(kind: object, logical_id: object) -> str:
+def _named(kind: object, an_id: object) -> str:
     """Return `Type/id` as far as it reads like one: what stands there was not checked and is printed."""
     if not isinstance(kind, str) or not _NAME.fullmatch(kind):
         return ""
-    return f"{kind}/{logical_id}" if isinstance(logical_id, str) and _ID.fullmatch(logical_id) else f"{kind}/"
+    return f"{kind}/{an_id}" if logical_id.is_valid(an_id) else f"{kind}/"

@@ -12,10 +12,13 @@ from integration.sources.resource_types import RESOURCE_TYPES
 
 
 class Header(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """The few elements that identify a resource's version; of any JSON type, since nothing was checked yet."""
+    """The few elements that identify a resource's version; of any JSON type, since nothing was checked yet.
+
+    An `id` that is not there is UNSET, for one that is null is another fault.
+    """
 
     resource_type: Any = None
-    id: Any = None
+    id: Any = msgspec.UNSET
     meta: Any = None
 
 

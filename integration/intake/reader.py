@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +10,7 @@ import msgspec
 
 from integration import msis29
 from integration.errors import ViewError
-from integration.intake import veins
+from integration.intake import logical_id, veins
 from integration.intake.answers import answers
 from integration.intake.guards import undeclared_modifier
 from integration.intake.moments import NotADateTimeError, first_full, is_partial, moment
@@ -38,7 +37,6 @@ _PERSONS: Final = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson
 """Who may have answered, in the order of the view's columns: what R4 allows as `source`. An `author` may also be a
 Device or an Organization, but those answer nothing.
 """
-_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _MS_TYPES: Final[tuple[tuple[str, MsType], ...]] = (("ms-rrms", "RRMS"), ("ms-spms", "SPMS"), ("ms-ppms", "PPMS"))
 
 
@@ -177,14 +175,14 @@ class Reader:
         score = msis29.score(self._answers(body), version, self._rule) if version and not reason else None
         response = Response(
             response_id=response_id,
-            patient_id=patient_id or subject or "",
+            patient_id=patient_id or _shown(subject),
             status=status or "",
             version_id=version_id or "",
             authored=authored or "",
             moment=when,
             instrument_version=version,
             questionnaire=questionnaire or "",
-            encounter_id=encounter or "",
+            encounter_id=_shown(encounter),
             answered_by=self._answered_by(who),
             is_synthetic=bool(is_synthetic),
             score=score,
@@ -200,7 +198,7 @@ class Reader:
             return Response(response_id=response_id, reason="rejected")
         return Response(
             response_id=response_id,
-            patient_id=self._known(subject) or subject or "",
+            patient_id=self._known(subject) or _shown(subject),
             status=status or "",
             authored=authored or "",
             reason="rejected",
@@ -242,7 +240,7 @@ class Reader:
         return patient_id
 
     def _known(self, subject: str | None) -> str:
-        return (self._find_patient(subject) or "") if subject else ""
+        return (self._find_patient(subject) or "") if logical_id.is_valid(subject) else ""
 
     def _answered_by(self, who: list[Any]) -> str:
         """Return who answered; the columns are `has_source`, then the ids of `source` and of `author` by type."""
@@ -251,7 +249,7 @@ class Reader:
         kind, person_id = next((pair for pair in zip(_PERSONS, of_one, strict=True) if pair[1]), ("", ""))
         if kind == "Patient":
             person_id = self._known(person_id)
-        return f"{kind}/{person_id}" if _ID.fullmatch(person_id) else ""
+        return f"{kind}/{person_id}" if logical_id.is_valid(person_id) else ""
 
     def _any(self, value_set: str, codes: Iterable[tuple[str | None, str | None]]) -> bool:
         return any(self._sets[value_set].has(system, code) for system, code in codes)
@@ -289,6 +287,11 @@ class Reader:
         if any(self._sets["serious-adverse-event"].has(system, code) for system, code in pairs):
             return "serious"
         return next((code for code in lowered if code != "serious"), "")
+
+
+def _shown(an_id: str | None) -> str:
+    """Return an id that a reference gave, nothing if FHIR allows no such id: it may be anything, and is printed."""
+    return an_id if logical_id.is_valid(an_id) else ""
 
 
 def _date(text: str | None, path: str) -> Moment | None:

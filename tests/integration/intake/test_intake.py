@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from integration import intake
 from integration.intake import Intake, Rejection
 from integration.mapping import Mapping
 from integration.records import Response
+from integration.sources.files import Files
 from integration.sources.resource import RawResource, Unreadable
 
 Read = Callable[..., Intake]
@@ -60,8 +62,9 @@ def test_a_patients_resources_come_together(read: Read, fhir: Any) -> None:
         (b'{"resourceType": "Thing", "id": "x"}', "Thing/x", "resourceType", "resource type that no FHIR release"),
         (b'{"resourceType": "A B", "id": "x"}', "", "resourceType", "resource type that no FHIR release"),
         (b'{"resourceType": "Condition"}', "Condition/", "id", "no id"),
-        (b'{"resourceType": "Condition", "id": 5}', "Condition/", "id", "no id"),
-        (b'{"resourceType": "Condition", "id": ""}', "Condition/", "id", "no id"),
+        (b'{"resourceType": "Condition", "id": 5}', "Condition/", "id", "not text"),
+        (b'{"resourceType": "Condition", "id": null}', "Condition/", "id", "not text"),
+        (b'{"resourceType": "Condition", "id": ""}', "Condition/", "id", "not a FHIR id: 1 to 64 of"),
         (b'{"resourceType": "Patient", "id": "x", "gender": ["f"]}', "Patient/x", "gender", "Expected `str"),
         (b'{"resourceType": "Condition", "id": "x", "subject": 5}', "Condition/x", "subject", "Expected `object"),
         (b'{"id": ' + b"[" * 100_000, "", "", "not read: nested too deep"),
@@ -76,6 +79,88 @@ def test_a_line_that_cannot_be_used_is_listed_and_the_rest_is_read(
     assert (at, named, where) == (1, resource, path)
     assert said.startswith(problem)
     assert list(found.patients) == ["p"]
+    assert_balanced(found)
+
+
+@pytest.mark.parametrize("kind", ["patient", "condition", "procedure", "event", "response"])
+@pytest.mark.parametrize("forbidden", [SECRET + " ", "a_b", "a/b", "x" * 65, "\u00e4", "=1+1", "a\nb", "\u0660"])
+def test_a_resource_whose_id_fhir_forbids_is_listed_without_it(
+    read: Read, fhir: Any, kind: str, forbidden: str
+) -> None:
+    resource = getattr(fhir, kind)() | {"id": forbidden}
+
+    found = read(resource)
+
+    said = "not a FHIR id: 1 to 64 of A-Z, a-z, 0-9, - and ."
+    assert problems(found) == [(1, f"{resource['resourceType']}/", "id", said)]
+    assert forbidden not in str(found)
+    assert_balanced(found)
+
+
+@pytest.mark.parametrize("allowed", ["x", "A-b.9", "." * 64])
+def test_an_id_that_fhir_allows_is_read(read: Read, fhir: Any, allowed: str) -> None:
+    found = read(fhir.patient(allowed), fhir.response(allowed, subject={"reference": f"Patient/{allowed}"}))
+
+    assert found.rejections == []
+    assert [one.response_id for one in found.patients[allowed].responses] == [allowed]
+
+
+def test_a_response_whose_id_fhir_forbids_keeps_its_row_without_an_id(read: Read, fhir: Any) -> None:
+    found = read(fhir.patient(), fhir.response(SECRET + " "), fhir.response(SECRET + " "))
+
+    assert [(one.response_id, one.patient_id, one.reason) for one in found.responses] == [("", "", "rejected")] * 2
+
+
+@pytest.mark.parametrize("kind", ["condition", "procedure", "event", "response"])
+def test_a_reference_whose_id_fhir_forbids_is_to_an_unknown_patient(read: Read, fhir: Any, kind: str) -> None:
+    forbidden = f"{SECRET}_p"
+    resource = getattr(fhir, kind)(subject={"reference": f"Patient/{forbidden}"})
+
+    found = read(fhir.patient(forbidden), resource)
+
+    assert problems(found)[1:] == [(2, f"{resource['resourceType']}/{resource['id']}", "subject", "unknown patient")]
+    assert [one.patient_id for one in found.responses] == ([""] if kind == "response" else [])
+    assert SECRET not in str(found)
+
+
+def test_an_encounter_whose_id_fhir_forbids_is_left_out(read: Read, fhir: Any) -> None:
+    found = read(fhir.patient(), fhir.response(encounter={"reference": "Encounter/a_b"}))
+
+    assert [one.encounter_id for one in found.responses] == [""]
+
+
+def test_one_response_whose_id_fhir_forbids_is_refused(default_mapping: Mapping, fhir: Any) -> None:
+    found = intake.read_response(default_mapping, json.dumps(fhir.response(f"{SECRET} ")).encode(), str)
+
+    assert isinstance(found, Rejection)
+    assert (found.resource, found.path) == ("QuestionnaireResponse/", "id")
+    assert SECRET not in str(found)
+
+
+def test_nobody_is_looked_up_by_an_id_that_fhir_forbids(default_mapping: Mapping) -> None:
+    def fetch(patient_id: str) -> bytes | None:
+        raise AssertionError(patient_id)
+
+    assert intake.find_patient(default_mapping, "a/b", fetch) is None
+
+
+@pytest.mark.parametrize("lines", [(), (b"",), ({"resourceType": "Bundle"},)])
+def test_data_without_a_resource_are_empty(read: Read, lines: tuple[Any, ...]) -> None:
+    assert read(*lines).is_empty
+
+
+@pytest.mark.parametrize("line", [b"{", {"resourceType": "Encounter"}, {"resourceType": "Thing"}])
+def test_data_with_anything_in_them_are_not_empty(read: Read, line: Any) -> None:
+    assert not read(line).is_empty
+
+
+def test_an_empty_file_is_a_rejection_and_no_data(default_mapping: Mapping, tmp_path: Path) -> None:
+    (tmp_path / "a.ndjson").write_bytes(b"\n")
+
+    found = intake.read(Files([tmp_path]), default_mapping)
+
+    assert problems(found) == [(0, "", "", "empty file; nothing was read")]
+    assert found.is_empty
     assert_balanced(found)
 
 
