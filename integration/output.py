@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ MARK: Final = "run.json"
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _AS_TEXT: Final = {True: "true", False: "false"}
+_STARTS_OF_FORMULAS: Final = ("=", "+", "@", "\t", "\r")
 
 
 @contextmanager
@@ -75,12 +76,32 @@ def _refused(folder: Path, what: str) -> Iterator[None]:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table: UTF-8, header, true/false, empty for missing, numbers unrounded."""
+    """Write a table: UTF-8, header, true/false, empty for missing, numbers unrounded, no text that is a formula."""
     text = frame.copy(deep=False)
     for name in text.columns:
-        if text[name].dtype in (object, bool, "boolean"):
-            text[name] = [_AS_TEXT[bool(cell)] if isinstance(cell, bool | np.bool_) else cell for cell in text[name]]
+        if not pd.api.types.is_numeric_dtype(text[name].dtype) or text[name].dtype in (bool, "boolean"):
+            text[name] = pd.Series([_cell(cell) for cell in text[name]], index=text.index, dtype=object)
     text.to_csv(path, index=False, lineterminator="\n")
+
+
+def no_formula(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would take for a formula.
+
+    A leading `-` is left alone, though a formula may begin with it: negative numbers and ids do too. After
+    https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{text}" if text.startswith(_STARTS_OF_FORMULAS) else text
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool | np.bool_):
+        return _AS_TEXT[bool(value)]
+    return _line_feeds(no_formula(value)) if isinstance(value, str) else value
+
+
+def _line_feeds(text: str) -> str:
+    """Write every line end as a line feed: a carriage return is not quoted, and would begin a row of its own."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _take_place(new: Path, folder: Path) -> None:

@@ -193,6 +193,30 @@ def test_numbers_are_not_rounded(tmp_path: Path, value: float) -> None:
     assert float(cell) == value
 
 
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+@pytest.mark.parametrize("text", ["=1+1", "+49", "@SUM(1)", "\tx", '=HYPERLINK("http://example.invalid")'])
+def test_text_that_a_spreadsheet_takes_for_a_formula_gets_an_apostrophe(
+    tmp_path: Path, text: str, dtype: type | str
+) -> None:
+    assert written(pd.DataFrame({"a": pd.Series([text], dtype=dtype)}), tmp_path) == [["a"], [f"'{text}"]]
+
+
+@pytest.mark.parametrize(("text", "cell"), [("a\rb", "a\nb"), ("a\r\nb\r", "a\nb\n"), ("\r=1", "'\n=1")])
+def test_a_carriage_return_begins_no_row_of_its_own(tmp_path: Path, text: str, cell: str) -> None:
+    assert written(pd.DataFrame({"a": [text], "b": ["x"]}), tmp_path) == [["a", "b"], [cell, "x"]]
+
+
+@pytest.mark.parametrize("text", ["-1", "-id", "a=b", "'=1", "1.5", "x"])
+def test_other_text_is_written_as_it_is(tmp_path: Path, text: str) -> None:
+    assert written(pd.DataFrame({"a": [text]}), tmp_path) == [["a"], [text]]
+
+
+def test_a_negative_number_stays_a_number(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": pd.Series([-1.5, None], dtype=object), "b": [-2.5, 3.5]})
+
+    assert written(frame, tmp_path) == [["a", "b"], ["-1.5", "-2.5"], ["", "3.5"]]
+
+
 def test_an_empty_table_has_its_header(tmp_path: Path) -> None:
     assert written(pd.DataFrame(columns=["a", "b"]), tmp_path) == [["a", "b"]]
 
