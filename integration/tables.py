@@ -20,8 +20,9 @@ EVENT_COLUMNS: Final = (
     "severity", "outcome", "linked_by", "session_date",
 )  # fmt: skip
 RESPONSE_COLUMNS: Final = (
-    "response_id", "patient_id", "authored", "status", "visit", "instrument_version", "physical_answered",
-    "physical_raw", "physical_score", "psychological_answered", "psychological_raw", "psychological_score", "reason",
+    "response_id", "patient_id", "authored", "status", "visit", "questionnaire", "instrument_version",
+    "physical_answered", "physical_raw", "physical_score", "psychological_answered", "psychological_raw",
+    "psychological_score", "reason",
 )  # fmt: skip
 REJECTED_COLUMNS: Final = ("file", "line", "resource", "path", "problem")
 _WHOLE: Final = ("age_at_procedure", "retreatment_days")
@@ -107,6 +108,7 @@ def _response_row(response: Response, visits: Mapping[str, str]) -> tuple[Any, .
         response.authored or None,
         response.status or None,
         visits.get(response.response_id),
+        response.questionnaire or None,
         response.instrument_version or None,
         *_subscale_cells(score.physical if score else None),
         *_subscale_cells(score.psychological if score else None),

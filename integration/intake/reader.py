@@ -193,7 +193,7 @@ class Reader:
     def rejected_response(self, response_id: str, body: bytes) -> Response:
         """Return a rejected QuestionnaireResponse with what can still be read of it, so that staff can find it."""
         try:
-            _, subject, _, status, _, authored, *_ = self._described(body, "response")[0]
+            _, subject, _, status, questionnaire, authored, *_ = self._described(body, "response")[0]
         except RejectedError:
             return Response(response_id=response_id, reason="rejected")
         return Response(
@@ -201,6 +201,7 @@ class Reader:
             patient_id=self._known(subject) or _shown(subject),
             status=status or "",
             authored=authored or "",
+            questionnaire=questionnaire or "",
             reason="rejected",
         )
 

@@ -343,7 +343,8 @@ COLUMNS = {
     "patients.csv": "patient_id included criterion detail resource",
     "flow.csv": "step criterion patients_in excluded patients_out",
     "responses.csv": (
-        "response_id patient_id authored status visit instrument_version physical_answered physical_raw physical_score "
+        "response_id patient_id authored status visit questionnaire instrument_version "
+        "physical_answered physical_raw physical_score "
         "psychological_answered psychological_raw psychological_score reason"
     ),
     "adverse_events.csv": ("patient_id resource code date days_from_procedure seriousness severity outcome linked_by"),

@@ -139,6 +139,20 @@ def test_every_response_has_a_row_and_only_the_chosen_ones_a_visit(
     ]  # fmt: skip
 
 
+def test_a_form_that_is_not_mapped_is_named(read: Read, fhir: Any) -> None:
+    unmapped = "http://hospital.example/msis29|2"
+    found = read(
+        fhir.patient(), fhir.response("a", questionnaire=unmapped), fhir.response("b", questionnaire=None),
+        fhir.response("c", questionnaire=unmapped, modifierExtension=[{"url": "urn:m", "valueBoolean": True}]),
+    )  # fmt: skip
+
+    frame = tables.responses(found.responses, [])
+
+    assert records(frame, "response_id", "questionnaire", "reason") == [
+        ("a", unmapped, "not msis-29"), ("b", None, "not msis-29"), ("c", unmapped, "rejected"),
+    ]  # fmt: skip
+
+
 def test_raw_sums_are_those_of_the_answered_items(found: Intake, assessments: list[Assessment]) -> None:
     frame = tables.responses(found.responses, assessments).set_index("response_id")
 
