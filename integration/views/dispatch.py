@@ -13,6 +13,7 @@ from integration.views.conditions import Names
 from integration.views.definition import Column
 from integration.views.emit import Emitter
 from integration.views.schema import TEXT
+from integration.views.values import Places
 
 WORTH_GATHERING = 3
 """Columns of one kind from which one loop for all of them pays."""
@@ -85,7 +86,7 @@ def _wanted(node: tree.Filter) -> str | None:
 def write(group: Group, emitter: Emitter, names: Names) -> dict[str, str]:
     """Write one loop for a group; return under which Python name each column's value is."""
     writer = emitter.writer
-    places = {wanted: at for at, wanted in enumerate(dict.fromkeys(group.wanted.values()))}
+    places = Places((wanted, at) for at, wanted in enumerate(dict.fromkeys(group.wanted.values())))
     found, at = writer.name("found"), writer.name("at")
     writer.line(f"{found} = [{_empty(group, len(places))}]")
     node = group.shared.source if isinstance(group.shared, tree.Pick) else group.shared

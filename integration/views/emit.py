@@ -243,7 +243,7 @@ class Emitter:
             body(item)
 
     def _if_keyed(self, node: tree.Keyed, names: Names, item: str, body: Body) -> None:
-        self.writer.line(f"{node.at} = {node.places}.get({self.one(node.key, names)})")
+        self.writer.line(f"{node.at} = {node.places}[{self.one(node.key, names)}]")
         with self.writer.block(f"if {node.at} is not None:"):
             body(item)
 

@@ -24,6 +24,9 @@ _INTEGER = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 """FHIR's integers have 32 bits; integer64 is text in JSON (https://hl7.org/fhir/R5/datatypes.html#integer64)."""
 
 
+_LONGEST_NARROW = 16
+
+
 @dataclasses.dataclass(kw_only=True, slots=True)
 class _Read:
     option: Option
@@ -35,8 +38,9 @@ class _Read:
 
     @property
     def is_narrow(self) -> bool:
-        """Say whether the value is only ever compared with a few texts."""
-        return 0 < self.uses == len(self.compared_with) and not self.is_list
+        """Say whether the value is only compared with short texts; long ones take longer to look up than to read."""
+        is_short = all(len(text) <= _LONGEST_NARROW for text in self.compared_with)
+        return 0 < self.uses == len(self.compared_with) and is_short and not self.is_list
 
 
 class Shape:

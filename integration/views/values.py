@@ -109,6 +109,13 @@ def remainder(left: Number | None, right: Number | None) -> Number | None:
     return int(rest) if isinstance(left, int) and isinstance(right, int) else rest
 
 
+class Places(dict[object, int]):
+    """Where each of some keys belongs, None for any other: `places[key]` is faster than `places.get(key)`."""
+
+    def __missing__(self, key: object) -> None:
+        return None
+
+
 def equal_lists(left: Sequence[object], right: Sequence[object]) -> bool | None:
     """FHIRPath's `=` on collections: nothing when one is empty, else same length and equal pairs, in order."""
     return list(left) == list(right) if left and right else None

@@ -67,6 +67,7 @@ def competitors(task: str, file: Path) -> dict[str, Run]:
     """Return what is timed in every round."""
     found: dict[str, Run] = {
         "by hand": lambda: drained(views_by_hand.TASKS[task](lines(file))),
+        "by hand, UTF-8 checked": lambda: drained(views_by_hand.TASKS[task](lines(file), is_checked=True)),
         **ours(compile_view(views_data.VIEWS[task]), file),
         "msgspec decode alone": lambda: each(views_by_hand.DECODERS[task].decode, file),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ VIEW = {
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
-def test_a_view_gives_the_same_rows_under_spark(tmp_path: Path) -> None:
+def test_a_view_gives_the_same_rows_under_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     patients = [
         {"resourceType": "Patient", "id": f"p{number}", "name": [{"family": f"F{at}"} for at in range(number % 3)]}
         for number in range(100)
