@@ -5,6 +5,7 @@ evidence.toml       the published figures and the later evidence that every repo
 views/*.json        ViewDefinitions (SQL on FHIR), from resources to rows
 valuesets/*.json    FHIR ValueSets, which codes count
 conceptmaps/*.json  FHIR ConceptMaps, a site's codes to the study's
+codesystems/*.json  FHIR CodeSystems of our own; only the veins are read, to hold the maps to them, and may be missing
 """
 
 from __future__ import annotations
@@ -71,7 +72,11 @@ _KNOWN_TARGETS: Final[MappingOf[str, frozenset[str]]] = {
     "procedure-laterality": _SIDES,
     "answer": frozenset(str(answer) for answer in range(1, 6)),
 }
-"""ConceptMap to the codes that the study understands; the others may name what they like."""
+"""ConceptMap to the codes that the study understands."""
+_VEINS: Final = "codesystems/vein.json"
+_MAPS_TO_VEINS: Final = ("vein", "procedure-vein")
+"""ConceptMaps whose targets are codes of this file, if there is one; without it they may name what they like."""
+_NOT_UTF_8: Final = "is not UTF-8; save it as UTF-8"
 
 _Read = TypeVar("_Read")
 
@@ -129,8 +134,11 @@ def faults(name_or_folder: str | Path = DEFAULT) -> list[ConfigurationError]:
 
 def _folder(name_or_folder: str | Path) -> Path:
     folder = Path(name_or_folder)
-    if folder.is_dir():
-        return folder
+    try:
+        if folder.is_dir():
+            return folder
+    except OSError as error:
+        raise MappingError(file=str(folder), path="", problem=f"cannot be read: {error.strerror}") from error
     packaged = Path(str(resources.files("mappings")))
     if (packaged / str(name_or_folder) / "study.toml").is_file():
         return packaged / str(name_or_folder)
@@ -144,6 +152,7 @@ class _Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._known_targets = dict(_KNOWN_TARGETS)
         self.faults: list[ConfigurationError] = []
 
     def read(self) -> Mapping | None:
@@ -151,6 +160,9 @@ class _Reader:
         evidence = self._try(lambda: evidence_file.read(self._toml("evidence.toml"), "evidence.toml"))
         views = self._views(study.study.fhir_version) if study else {}
         value_sets = self._each("valuesets", REQUIRED_VALUE_SETS, terminology.read_value_set)
+        veins = self._try(self._veins)
+        if veins is not None:
+            self._known_targets |= dict.fromkeys(_MAPS_TO_VEINS, veins)
         concept_maps = self._each("conceptmaps", REQUIRED_CONCEPT_MAPS, self._concept_map)
         if study is None or evidence is None:
             return None
@@ -172,7 +184,11 @@ class _Reader:
             return None
         found = study_model.faults(document, "study.toml")
         self.faults.extend(found)
-        return None if found else study_model.read_study(document, "study.toml")
+        if found:
+            return None
+        study = study_model.read_study(document, "study.toml")
+        self.faults.extend(_canonical_faults(study, "study.toml"))
+        return study
 
     def _views(self, fhir_version: str) -> dict[str, CompiledView]:
         def compiled(definition: dict[str, Any], file: str) -> CompiledView:
@@ -184,8 +200,16 @@ class _Reader:
 
     def _concept_map(self, resource: dict[str, Any], file: str) -> terminology.ConceptMap:
         concept_map = terminology.read_concept_map(resource, file)
-        self.faults.extend(_target_faults(concept_map, file))
+        known = self._known_targets.get(Path(file).stem)
+        if known is not None:
+            self.faults.extend(_target_faults(resource, concept_map, known, file))
         return concept_map
+
+    def _veins(self) -> frozenset[str] | None:
+        """Return the codes of the mapping's own veins; None if it does not list them."""
+        if not (self._folder / _VEINS).is_file():
+            return None
+        return frozenset(_codes(self._json(_VEINS)))
 
     def _each(
         self, subfolder: str, required: tuple[str, ...], read: Callable[[dict[str, Any], str], _Read]
@@ -220,13 +244,22 @@ class _Reader:
         return value
 
     def _text(self, file: str) -> str:
+        """Read a file, with a byte order mark or without; UTF-16 without one shows itself by its zeros."""
         try:
-            return (self._folder / file).read_text(encoding="utf-8")
+            text = (self._folder / file).read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:
             problem = f"is missing in {self._folder}; copy it from the default mapping and change it"
             raise MappingError(file=file, path="", problem=problem) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise MappingError(file=file, path="", problem=f"cannot be read: {error}") from error
+        except OSError as error:
+            raise MappingError(file=file, path="", problem=f"cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise MappingError(file=file, path="", problem=_NOT_UTF_8) from error
+        if not text.strip():
+            problem = "is empty; copy it from the default mapping and change it"
+            raise MappingError(file=file, path="", problem=problem)
+        if "\0" in text:
+            raise MappingError(file=file, path="", problem=_NOT_UTF_8)
+        return text
 
 
 def _compiled(definition: dict[str, Any], file: str, fhir_version: str) -> CompiledView:
@@ -252,11 +285,41 @@ def _view_faults(view: CompiledView, file: str) -> Iterator[MappingError]:
         yield MappingError(file=file, path="select", problem=problem)
 
 
-def _target_faults(concept_map: terminology.ConceptMap, file: str) -> Iterator[MappingError]:
-    """Hold a ConceptMap to the codes that the study understands."""
-    known = _KNOWN_TARGETS.get(Path(file).stem)
-    for (_, code), targets in concept_map.targets.items():
-        for target in targets:
-            if known is not None and target not in known:
-                problem = f"maps {code} to {target}, which the study does not know; use {', '.join(sorted(known))}"
-                yield MappingError(file=file, path="group", problem=problem)
+def _target_faults(
+    resource: dict[str, Any], concept_map: terminology.ConceptMap, known: frozenset[str], file: str
+) -> Iterator[MappingError]:
+    """Hold a ConceptMap, which was read without a fault, to the codes that its targets may be."""
+    for path, system, code, target in _targets(resource):
+        if target in concept_map.targets[system, code] and target not in known:
+            problem = f"maps {code} to {target}, which the study does not know; use {', '.join(sorted(known))}"
+            yield MappingError(file=file, path=path, problem=problem)
+
+
+def _targets(resource: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield every target of a ConceptMap: its path, then the source's system and code, then its own code."""
+    for i, group in enumerate(resource.get("group", [])):
+        for j, element in enumerate(group.get("element", [])):
+            for k, target in enumerate(element.get("target", [])):
+                path = f"group[{i}].element[{j}].target[{k}].code"
+                yield path, group["source"], element["code"], target.get("code", "")
+
+
+def _codes(code_system: dict[str, Any]) -> Iterator[str]:
+    """Yield every code of a CodeSystem, those below others too."""
+    pending = [code_system]
+    while pending:
+        concepts = pending.pop().get("concept")
+        found = [one for one in concepts if isinstance(one, dict)] if isinstance(concepts, list) else []
+        pending.extend(found)
+        yield from (str(one["code"]) for one in found if "code" in one)
+
+
+def _canonical_faults(study: study_model.StudyFile, file: str) -> Iterator[MappingError]:
+    """Find canonicals that no response can have: URIs neither begin nor end with white space."""
+    listed = {f"instrument.canonicals.{version}": urls for version, urls in study.instrument.canonicals.items()}
+    listed["modifier_extensions.urls"] = study.modifier_extensions.urls
+    for path, urls in listed.items():
+        for number, url in enumerate(urls):
+            if url != url.strip():
+                problem = "has white space at an end and would match nothing; take it away"
+                yield MappingError(file=file, path=f"{path}.{number}", problem=problem)

@@ -20,6 +20,7 @@ from integration.toml_tables import Table, faults
 
 FILE_NAME = "outcome-bridge.toml"
 VARIABLE = "OUTCOME_BRIDGE_SETTINGS"
+_NOT_UTF_8 = "is not UTF-8; save it as UTF-8"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
@@ -175,13 +176,16 @@ def _is_loopback_address(host: str) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        if "\0" in text:  # UTF-16 without a byte order mark
+            raise SettingsError(file=str(path), problem=_NOT_UTF_8)
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise SettingsError(file=str(path), problem="there is no such file; write it or name another one") from error
     except OSError as error:
         raise SettingsError(file=str(path), problem=f"cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(file=str(path), problem="is not UTF-8; save it as UTF-8") from error
+        raise SettingsError(file=str(path), problem=_NOT_UTF_8) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(file=str(path), problem=f"is not TOML: {error}") from error
 

@@ -266,7 +266,14 @@ def test_an_empty_folder_lacks_every_file(tmp_path: Path) -> None:
     [
         ("study.toml", b"[study\n", "not TOML"),
         ("evidence.toml", b"x = ", "not TOML"),
-        ("study.toml", b'[study]\ntitle = "\xff"', "cannot be read"),
+        ("study.toml", b'[study]\ntitle = "\xff"', "is not UTF-8; save it as UTF-8"),
+        ("study.toml", "[study]".encode("utf-16"), "is not UTF-8; save it as UTF-8"),
+        ("evidence.toml", "[study]".encode("utf-16-le"), "is not UTF-8; save it as UTF-8"),
+        ("views/patient.json", "{}".encode("utf-16-be"), "is not UTF-8; save it as UTF-8"),
+        ("study.toml", b"", "is empty"),
+        ("evidence.toml", b"\xef\xbb\xbf", "is empty"),
+        ("conceptmaps/vein.json", b" \n", "is empty"),
+        ("codesystems/vein.json", b"", "is empty"),
         ("views/patient.json", b'{"resourceType": ', "not JSON"),
         ("views/patient.json", b"[]", "one JSON object"),
         ("valuesets/imaging.json", b"{,}", "not JSON"),
@@ -369,8 +376,78 @@ def test_a_target_that_the_study_does_not_know_is_a_fault(folder: Path, change: 
 
     found = mapping.faults(folder)
 
-    assert places(found) == [(file, "group")]
+    number = len(json.loads((folder / file).read_text(encoding="utf-8"))["group"]) - 1
+    assert places(found) == [(file, f"group[{number}].element[0].target[0].code")]
     assert target in str(found[0])
+
+
+@pytest.mark.parametrize("file", ["conceptmaps/vein.json", "conceptmaps/procedure-vein.json"])
+def test_a_vein_that_the_mapping_does_not_list_is_a_fault_with_its_path(
+    folder: Path, change: Change, file: str
+) -> None:
+    change(file, lambda one: one["group"][0]["element"][1]["target"][0].update(code="jugluar"))
+
+    found = mapping.faults(folder)
+
+    assert places(found) == [(file, "group[0].element[1].target[0].code")]
+    assert "jugluar" in str(found[0])
+    assert "internal_jugular, jugular" in str(found[0])
+
+
+def test_a_vein_that_the_mapping_lists_is_none(folder: Path, change: Change) -> None:
+    change("conceptmaps/vein.json", lambda one: one["group"][0]["element"][1]["target"][0].update(code="iliac"))
+    change("codesystems/vein.json", lambda one: one["concept"][0].update(concept=[{"code": "iliac"}]))
+
+    assert mapping.faults(folder) == []
+
+
+def test_without_a_list_of_veins_a_map_may_name_any(folder: Path, change: Change) -> None:
+    change("conceptmaps/vein.json", lambda one: one["group"][0]["element"][1]["target"][0].update(code="iliac"))
+    (folder / "codesystems/vein.json").unlink()
+
+    assert mapping.faults(folder) == []
+
+
+def test_a_target_that_stands_for_no_match_is_no_vein(folder: Path, change: Change) -> None:
+    unmatched = [{"equivalence": "unmatched"}, {"code": "none", "equivalence": "disjoint"}]
+    change("conceptmaps/vein.json", lambda one: one["group"][0]["element"][1].update(target=unmatched))
+
+    assert mapping.faults(folder) == []
+
+
+@pytest.mark.parametrize("file", ["study.toml", "evidence.toml", "views/patient.json", "conceptmaps/vein.json"])
+def test_a_byte_order_mark_is_no_part_of_a_file(folder: Path, file: str) -> None:
+    (folder / file).write_bytes(b"\xef\xbb\xbf" + (folder / file).read_bytes())
+
+    assert mapping.faults(folder) == []
+
+
+def test_a_file_that_may_not_be_read_is_named_without_the_systems_number(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_text = Path.read_text
+
+    def guarded(path: Path, *args: Any, **named: Any) -> str:  # the superuser is refused nothing
+        if path.name == "study.toml":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *args, **named)
+
+    monkeypatch.setattr(Path, "read_text", guarded)
+
+    assert [str(one) for one in mapping.faults(folder)] == ["study.toml: cannot be read: Permission denied"]
+
+
+@pytest.mark.parametrize("url", ["http://hospital.example/q ", " http://hospital.example/q", "http://a.example\\n"])
+def test_a_canonical_with_white_space_at_an_end_is_a_fault(folder: Path, url: str) -> None:
+    study = (folder / "study.toml").read_text(encoding="utf-8")
+    shipped = "urn:outcome-bridge:questionnaire:msis-29-v2"
+    assert study.count(f'"{shipped}"') == 1
+    (folder / "study.toml").write_text(study.replace(f'"{shipped}"', f'"{shipped}", "{url}"'), encoding="utf-8")
+
+    found = mapping.faults(folder)
+
+    assert places(found) == [("study.toml", "instrument.canonicals.2.1")]
+    assert "white space" in str(found[0])
 
 
 def test_all_faults_are_listed_and_load_raises_the_first(folder: Path, change: Change) -> None:

@@ -82,6 +82,20 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         settings.load(tmp_path / "x.toml", {})
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_in_utf_16_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "x.toml").write_text("line_limit_bytes = 7\n", encoding=encoding)
+
+    with pytest.raises(SettingsError, match=r"x\.toml: is not UTF-8; save it as UTF-8$"):
+        settings.load(tmp_path / "x.toml", {})
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbfline_limit_bytes = 7\n")
+
+    assert settings.load(tmp_path / "x.toml", {}).line_limit_bytes == 7
+
+
 def test_a_site_has_defaults_for_everything_but_its_address(tmp_path: Path) -> None:
     write(tmp_path / "sites" / "north.toml", 'base_url = "http://127.0.0.1:9/fhir/"\n')
     loaded = settings.load(write(tmp_path / "outcome-bridge.toml", ""), {})
