@@ -46,16 +46,21 @@ def compared(report: ReportInputs, results: Results) -> tuple[Compared, ...]:
 
 def _figure(report: ReportInputs, results: Results, key: Selector) -> tuple[str, str]:
     if key.analysis == "cohort":
-        return "cohort", f"{len(report.cohort):,} patients"
+        return "cohort", formats.plural(len(report.cohort), "patient")
     found = results.find(key)
     if found is None:
         return _what(key), formats.NONE
     if found.denominator is not None and found.numerator is not None and key.statistic.startswith("rate"):
         return _what(key), _rate(found, 2 if key.analysis in events.EVENTS else 1)
     if found.p_value is None or found.ci_low is not None:
-        return _what(key), f"{points(found)} points"
+        return _what(key), _in_points(found)
     adjusted = f" ({formats.p_value(found.p_adjusted)} after Holm)" if found.p_adjusted is not None else ""
     return _what(key), f"{formats.p_equals(found.p_value)}{adjusted}, n = {formats.count(found.denominator)}"
+
+
+def _in_points(found: Estimate | None) -> str:
+    text = points(found)
+    return text if text == formats.NONE else f"{text} points"
 
 
 def _rate(found: Estimate, places: int) -> str:
@@ -99,7 +104,7 @@ def _improved(results: Results) -> Iterator[Headline]:
             question=f"Lower (better) {labels.SCALES[scale].lower()} score at {labels.visit(visit)}",
             answer=formats.percent(rate.value),
             detail=f"{formats.part(rate.numerator, rate.denominator)} with a change score; 95 % CI {limits(rate)}. "
-            f"Median change {points(median)} points. Worsened: {share(worse)}.",
+            f"Median change {_in_points(median)}. Worsened: {share(worse)}.",
         )
 
 
@@ -134,4 +139,6 @@ def _followed(report: ReportInputs) -> Iterator[Headline]:
         said = "; ".join(
             f"{formats.part_percent(number, total)} seen at {labels.visit(visit)}" for visit, number in counts
         )
-        yield Headline(question="Followed", answer=f"{total:,} patients", detail=f"{said}. No comparison group.")
+        yield Headline(
+            question="Followed", answer=formats.plural(total, "patient"), detail=f"{said}. No comparison group."
+        )

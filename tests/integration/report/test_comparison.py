@@ -48,6 +48,27 @@ def test_the_size_of_the_cohort_can_stand_beside_a_published_number(inputs: Repo
     assert _shown(inputs, Selector(analysis="cohort")) == (("cohort", "259 patients"),)
 
 
+def test_a_cohort_of_one_is_one_patient(inputs: ReportInputs) -> None:
+    alone = replace(inputs, cohort=inputs.cohort.head(1))
+
+    assert _shown(alone, Selector(analysis="cohort")) == (("cohort", "1 patient"),)
+    assert comparison.headlines(alone, Results(inputs.statistics))[0].answer == "1 patient"
+
+
+def test_points_that_are_not_estimated_have_no_unit(inputs: ReportInputs) -> None:
+    changes = inputs.statistics["statistic"] == "median_change"
+    bare = inputs.statistics.copy()
+    bare.loc[changes, ["value", "ci_low", "ci_high"]] = None
+    unknown = replace(inputs, statistics=bare)
+    key = Selector(analysis="change", scale="physical", visit="month_1", statistic="median_change")
+
+    ((_, value),) = _shown(unknown, key)
+
+    assert value == "not estimated"
+    details = [line.detail for line in comparison.headlines(unknown, Results(bare))]
+    assert sum("Median change not estimated. Worsened" in detail for detail in details) == 4
+
+
 def test_a_figure_that_the_statistics_do_not_have_is_not_estimated(inputs: ReportInputs) -> None:
     ((_, value),) = _shown(inputs, Selector(analysis="stent", statistic="unheard of"))
 
