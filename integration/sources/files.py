@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -134,19 +134,14 @@ def resources_of_lines(
     file: str, stream: IO[bytes], limit: int, *, is_start: bool = True
 ) -> Iterator[RawResource | Unreadable]:
     """Yield every resource of a stream of lines, which may be a part of a file that is not its start."""
-    for line in _lines(file, stream, limit, is_start=is_start):
-        yield from _unpacked(line, limit)
+    yield from _unpacked(_lines(file, stream, limit, is_start=is_start), limit)
 
 
 def _resources_of_ndjson(file: str, stream: IO[bytes], limit: int) -> Iterator[RawResource | Unreadable]:
     lines = _lines(file, stream, limit)
     start = _start(lines)
     problem = _problem_of_start(file, start)
-    if problem:
-        yield problem
-        return
-    for line in chain(start, lines):
-        yield from _unpacked(line, limit)
+    yield from [problem] if problem else _unpacked(chain(start, lines), limit)
 
 
 def _resources_of_json(file: str, body: bytes, limit: int) -> Iterator[RawResource | Unreadable]:
@@ -163,11 +158,12 @@ def _resources_of_json(file: str, body: bytes, limit: int) -> Iterator[RawResour
         yield from bundle.unpacked(whole, limit)
 
 
-def _unpacked(line: RawResource | Unreadable, limit: int) -> Iterator[RawResource | Unreadable]:
-    if isinstance(line, Unreadable):
-        yield line
-    else:
-        yield from bundle.unpacked(line, limit)
+def _unpacked(lines: Iterable[RawResource | Unreadable], limit: int) -> Iterator[RawResource | Unreadable]:
+    for line in lines:
+        if isinstance(line, Unreadable):
+            yield line
+        else:
+            yield from bundle.unpacked(line, limit)
 
 
 def _start(lines: Iterator[RawResource | Unreadable]) -> list[RawResource | Unreadable]:
