@@ -22,6 +22,7 @@ from integration.progress import Progress
 from integration.report import choices
 from integration.report.inputs import InputFile, Provenance, ReportInputs
 from integration.sources import files as file_source
+from integration.sources.folders import Skipped
 from integration.sources.resource import Source
 from integration.study import StudyFile
 
@@ -41,6 +42,7 @@ class Job:
         mapping: the study.
         site: the name of the site, part of every outcome's identity.
         now: the time of the run; aware, UTC.
+        skipped: what lay beside the files and was not read, and why.
     """
 
     source: Source
@@ -48,6 +50,7 @@ class Job:
     mapping: Mapping
     site: str
     now: datetime
+    skipped: Sequence[Skipped] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +135,7 @@ def _assessed(read: Intake, study: StudyFile) -> Iterator[Assessment]:
 
 def _read(job: Job, progress: Progress) -> Intake:
     read = intake.read(job.source, job.mapping, progress.resource)
-    if not read.balance["input"]:
+    if read.is_empty:
         where = ", ".join(one.file for one in job.files) or job.site
         raise InputError(path=where, problem="holds no resource at all; check what was exported")
     return read
@@ -266,6 +269,7 @@ def _record(results: Results, job: Job, outcome_counts: dict[str, int]) -> dict[
                 for one in job.files
             ],
             "resources": dict(sorted(read.counts.items())),
+            "skipped": [one._asdict() for one in job.skipped],
         },
         "balance": {**read.balance, "merged_patients": read.merged},
         "responses": results.reasons,

@@ -66,6 +66,7 @@ def study_of_files(
         mapping=mapping,
         site=pipeline.SITE_OF_FILES,
         now=datetime.now(UTC),
+        skipped=source.skipped,
     )
     return job, pipeline.run(job, out, progress)
 

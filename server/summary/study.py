@@ -38,6 +38,8 @@ def show_run(
     show_published(terminal, job, results)
     show_responses(terminal, results)
     show_rejections(terminal, results)
+    for file, why in job.skipped:
+        terminal.remark(f"skipped: {file}: {why}")
     if not len(results.frames["cohort"]):
         terminal.remark(_EMPTY)
     if planned:

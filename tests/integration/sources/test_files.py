@@ -40,7 +40,7 @@ def problems(files: Files) -> list[tuple[int, str]]:
 def test_a_folder_is_searched_through(tmp_path: Path) -> None:
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "a.ndjson").write_bytes(patient("plain"))
-    (tmp_path / "deep" / "b.ndjson.gz").write_bytes(gzip.compress(patient("zipped")))
+    (tmp_path / "deep" / "b.ndjson.gz").write_bytes(gzip.compress(patient("zipped"), mtime=0))
     (tmp_path / "deep" / "deeper" / "c.json").write_bytes(bundle("bundled"))
     (tmp_path / "notes.txt").write_text("no resource")
     (tmp_path / "folder.json").mkdir()
@@ -115,7 +115,7 @@ def test_a_file_that_may_not_be_read_is_refused_before_anything_is_read(tmp_path
 @pytest.mark.parametrize("name", ["Patient.NDJSON", "a.Ndjson", "a.JSON", "A.NdJson.GZ"])
 def test_an_ending_counts_in_any_case(tmp_path: Path, name: str) -> None:
     content = patient("a")
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("GZ") else content)
+    (tmp_path / name).write_bytes(gzip.compress(content, mtime=0) if name.endswith("GZ") else content)
 
     assert ids(Files([tmp_path])) == ["a"]
     assert ids(Files([tmp_path / name])) == ["a"]
@@ -188,7 +188,7 @@ def test_lines_are_counted_from_1_and_blank_ones_are_nothing(tmp_path: Path) -> 
 
 
 def test_a_source_reads_the_same_again(tmp_path: Path) -> None:
-    (tmp_path / "a.ndjson.gz").write_bytes(gzip.compress(patient("a") + b"\n" + patient("b")))
+    (tmp_path / "a.ndjson.gz").write_bytes(gzip.compress(patient("a") + b"\n" + patient("b"), mtime=0))
     files = Files([tmp_path])
 
     assert list(files) == list(files)
@@ -196,7 +196,7 @@ def test_a_source_reads_the_same_again(tmp_path: Path) -> None:
 
 def test_a_gzip_file_of_several_members_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a.ndjson.gz"
-    path.write_bytes(gzip.compress(patient("a") + b"\n") + gzip.compress(patient("b") + b"\n"))
+    path.write_bytes(gzip.compress(patient("a") + b"\n", mtime=0) + gzip.compress(patient("b") + b"\n", mtime=0))
 
     assert ids(Files([path])) == ["a", "b"]
 
@@ -220,7 +220,7 @@ def test_a_bundle_may_stand_on_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("blank", [b"", b"\n", b" \r\n\t\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 def test_an_empty_file_is_listed_for_so_looks_an_export_that_was_cut_off(tmp_path: Path, blank: bytes) -> None:
     (tmp_path / "a.ndjson").write_bytes(blank)
-    (tmp_path / "b.ndjson.gz").write_bytes(gzip.compress(blank))
+    (tmp_path / "b.ndjson.gz").write_bytes(gzip.compress(blank, mtime=0))
     (tmp_path / "c.json").write_bytes(blank)
 
     assert problems(Files([tmp_path])) == [(0, "empty file; nothing was read")] * 3
@@ -308,7 +308,7 @@ def test_gzip_data_under_another_name_are_called_so(tmp_path: Path, name: str) -
 def test_utf_16_is_said_once_a_file(tmp_path: Path, encoding: str) -> None:
     text = "\n".join(patient(one).decode() for one in "abc")
     (tmp_path / "a.ndjson").write_bytes(text.encode(encoding))
-    (tmp_path / "b.ndjson.gz").write_bytes(gzip.compress(text.encode(encoding)))
+    (tmp_path / "b.ndjson.gz").write_bytes(gzip.compress(text.encode(encoding), mtime=0))
     (tmp_path / "c.json").write_bytes(text.encode(encoding))
 
     assert [(type(one), one.line) for one in Files([tmp_path])] == [(Unreadable, 0)] * 3
@@ -336,7 +336,7 @@ def test_what_is_said_of_a_file_holds_nothing_out_of_it(tmp_path: Path) -> None:
         ("a.ndjson", b"{\n}", False),
         ("a.ndjson", patient("a").decode().encode("utf-16"), False),
         ("a.json", patient("a"), False),
-        ("a.ndjson.gz", gzip.compress(patient("a")), False),
+        ("a.ndjson.gz", gzip.compress(patient("a"), mtime=0), False),
     ],
 )
 def test_only_sound_plain_ndjson_is_line_by_line(tmp_path: Path, name: str, content: bytes, answer: bool) -> None:
@@ -391,7 +391,7 @@ def test_a_bundle_may_be_longer_than_the_limit_of_a_resource(tmp_path: Path) -> 
 def test_a_gzip_file_that_was_cut_off_gives_what_can_be_read_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.ndjson.gz"
     lines = b"".join(patient(f"{hashlib.sha256(bytes([n])).hexdigest()}") + b"\n" for n in range(200))
-    path.write_bytes(gzip.compress(lines)[:-2000])
+    path.write_bytes(gzip.compress(lines, mtime=0)[:-2000])
 
     files = Files([path])
 
@@ -411,7 +411,7 @@ def test_a_gz_file_that_is_damaged_from_its_start_is_listed(tmp_path: Path, rest
 
 def test_rubbish_after_the_compressed_data_is_listed(tmp_path: Path) -> None:
     path = tmp_path / "a.ndjson.gz"
-    path.write_bytes(gzip.compress(patient("a") + b"\n") + b"rubbish")
+    path.write_bytes(gzip.compress(patient("a") + b"\n", mtime=0) + b"rubbish")
 
     assert ids(Files([path])) == ["a"]
     assert len(problems(Files([path]))) == 1
@@ -422,7 +422,7 @@ def test_rubbish_after_the_compressed_data_is_listed(tmp_path: Path) -> None:
 
 def test_each_file_is_described_by_the_hash_of_its_bytes_on_disk(tmp_path: Path) -> None:
     path = tmp_path / "a.ndjson.gz"
-    path.write_bytes(gzip.compress(patient("a")))
+    path.write_bytes(gzip.compress(patient("a"), mtime=0))
     files = Files([tmp_path])
 
     (described,) = files.described()
