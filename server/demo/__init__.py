@@ -164,10 +164,12 @@ def _post(stage: Stage, results: pipeline.Results) -> None:
     with stage.watch.step("post one new response to the service, wait for the chart"), _service(stage) as url:
         shown = post.post_and_wait(stage.site, stage.mapping, url, str(first["patient_id"]), authored)
     stage.terminal.document("posted", {"status": shown.status, "seconds": shown.seconds, "observations": shown.rows})
-    stage.terminal.say(
-        f"Posted QuestionnaireResponse/{shown.response_id}: HTTP {shown.status}; "
-        f"in the chart {shown.seconds:.1f} s after the POST."
+    outcome = (
+        "answered as the first time, and nothing new was sent"
+        if shown.was_there
+        else f"in the chart {shown.seconds:.1f} s after the POST"
     )
+    stage.terminal.say(f"Posted QuestionnaireResponse/{shown.response_id}: HTTP {shown.status}; {outcome}.")
     stage.terminal.table("Its Observations on the server", ("Observation", "id", "status", "value"), shown.rows)
 
 

@@ -32,12 +32,14 @@ class Shown:
     Attributes:
         response_id: of the posted QuestionnaireResponse.
         status: HTTP status of the service's answer.
+        was_there: whether an earlier demo had put the Observations on the server.
         seconds: from the POST to the last Observation on the server.
         rows: the Observations as the server holds them.
     """
 
     response_id: str
     status: int
+    was_there: bool
     seconds: float
     rows: list[Row]
 
@@ -52,6 +54,7 @@ def post_and_wait(site: Site, mapping: Mapping, service_url: str, patient_id: st
     with connect(site) as client:
         body = _filed(client, patient_id, authored)
         wanted = _outcome_ids(site, mapping, body, patient_id)
+        was_there = len(_all_found(client, wanted)) == len(wanted)
         begin = time.perf_counter()
         answer = requests.post(
             f"{service_url}/fhir/QuestionnaireResponse", data=body, headers=_FHIR_JSON, timeout=_WAIT_SECONDS
@@ -60,7 +63,7 @@ def post_and_wait(site: Site, mapping: Mapping, service_url: str, patient_id: st
             raise ServerRefusedError(url=service_url, status=answer.status_code, problem="the response was not taken")
         rows = _wait_for(client, wanted)
         seconds = time.perf_counter() - begin
-    return Shown(response_id=RESPONSE_ID, status=answer.status_code, seconds=seconds, rows=rows)
+    return Shown(response_id=RESPONSE_ID, status=answer.status_code, was_there=was_there, seconds=seconds, rows=rows)
 
 
 def _filed(client: FhirClient, patient_id: str, authored: date) -> bytes:
@@ -100,11 +103,15 @@ def _wait_for(client: FhirClient, identifiers: list[str]) -> list[Row]:
     """Return one row an Observation once all of them are on the server."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
-        found = [one for identifier in identifiers for one in _found(client, identifier)]
+        found = _all_found(client, identifiers)
         if len(found) == len(identifiers):
             return [_row(one) for one in found]
         time.sleep(0.1)
     raise ServerUnreachableError(url=client.base_url, problem=f"no Observation within {_WAIT_SECONDS:.0f} seconds")
+
+
+def _all_found(client: FhirClient, identifiers: list[str]) -> list[dict[str, Any]]:
+    return [one for identifier in identifiers for one in _found(client, identifier)]
 
 
 def _found(client: FhirClient, identifier: str) -> list[dict[str, Any]]:
