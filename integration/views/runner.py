@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -20,6 +20,7 @@ Resource = Any
 
 Row = tuple[object, ...]
 OnError = Callable[[ViewError], object]
+_Found = TypeVar("_Found")
 
 _ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -35,6 +36,21 @@ def compile_view(definition: Any, fhir_version: str = "4.0.1") -> CompiledView:
         ViewError: the view is wrong or uses what is not supported; names the JSON path in the view.
     """
     return CompiledView(definition, fhir_version)
+
+
+def each(
+    resources: Iterable[Resource], read: Callable[[Resource], _Found], on_error: OnError | None
+) -> Iterator[_Found]:
+    """Read resources one by one; one that breaks the view is handed to `on_error`, or raised without it."""
+    for resource in resources:
+        try:
+            found = read(resource)
+        except ViewError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+        else:
+            yield found
 
 
 class CompiledView:
@@ -87,15 +103,8 @@ class CompiledView:
             resources: dicts or texts, one resource each; blank lines and other resource types are skipped.
             on_error: called with the ViewError of each resource that breaks the view; without it, the error is raised.
         """
-        for resource in resources:
-            try:
-                found = self.read(resource)
-            except ViewError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
-            else:
-                yield from (dict(zip(self.columns, row, strict=True)) for row in found)
+        for found in each(resources, self.read, on_error):
+            yield from (dict(zip(self.columns, row, strict=True)) for row in found)
 
     def batches(self, resources: Iterable[Resource], on_error: OnError | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the same rows as Arrow batches of at least `batches.BATCH_ROWS` rows (the last may be smaller).

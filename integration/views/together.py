@@ -11,11 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from integration.errors import ViewError
 from integration.views import faults
 from integration.views.arrow import Builder
 from integration.views.batches import BATCH_ROWS
-from integration.views.runner import CompiledView, OnError, Resource, Row, compile_view
+from integration.views.runner import CompiledView, OnError, Resource, Row, compile_view, each
 from integration.views.shapes import Shape, decoder_of_several
 
 
@@ -101,16 +100,9 @@ class CompiledViews:
 
         A resource that breaks some of the views gives no row of any.
         """
-        for resource in resources:
-            try:
-                found = self.read(resource)
-            except ViewError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
-            else:
-                for at, (view, rows) in enumerate(zip(self.views, found, strict=True)):
-                    yield from ((at, dict(zip(view.columns, row, strict=True))) for row in rows)
+        for found in each(resources, self.read, on_error):
+            for at, (view, rows) in enumerate(zip(self.views, found, strict=True)):
+                yield from ((at, dict(zip(view.columns, row, strict=True))) for row in rows)
 
     def batches(
         self, resources: Iterable[Resource], on_error: OnError | None = None
