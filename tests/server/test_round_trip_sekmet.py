@@ -1,16 +1,11 @@
 """The same rules against a FHIR server that somebody else wrote (sekmet-fhir, PyPI)."""
 
-import signal
-import socket
-import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from integration import outcomes
 from integration.errors import ServerUnreachableError
@@ -18,12 +13,12 @@ from integration.settings import Limits, Site
 from integration.sources import search
 from integration.sources.client import Answer, Clock, FhirClient, connect
 from server.delivery import deliver
+from server.demo import fhir_server
 from server.ledger import Ledger
 from server.reconcile import reconcile
 
 ROOT = Path(__file__).resolve().parents[2]
 SEKMET = ROOT / ".sekmet" / "bin" / "sekmet"
-READY_SECONDS = 60.0
 
 BuildOutcome = Callable[..., outcomes.Outcome]
 
@@ -33,32 +28,8 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server on a free loopback port, with a data folder of its own."""
     if not SEKMET.is_file():
         pytest.skip("no sekmet-fhir in .sekmet; `make test` installs it")
-    folder = tmp_path_factory.mktemp("sekmet")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/fhir"
-    settings = f"host: 127.0.0.1\nport: {port}\nbase_url: {url}\nsimulator: {{enabled: false}}\n"
-    (folder / "settings.yaml").write_text(settings, encoding="utf-8")
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen([SEKMET, "serve", "-c", "settings.yaml"], cwd=folder, stdout=log, stderr=log)
-    try:
-        wait_until_ready(url, server)
+    with fhir_server.running(SEKMET, tmp_path_factory.mktemp("sekmet")) as url:
         yield url
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
-
-
-def wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the server ended; see its log"
-        try:
-            if requests.get(f"{url}/metadata", timeout=5).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError("the server was not ready in time")
 
 
 @pytest.fixture(params=["generic", "single"])
