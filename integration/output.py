@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from integration.csv_cells import no_formula
 from integration.errors import InputError
 
 MARK: Final = "run.json"
@@ -21,7 +22,6 @@ MARK: Final = "run.json"
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _AS_TEXT: Final = {True: "true", False: "false"}
-_STARTS_OF_FORMULAS: Final = ("=", "+", "@", "\t", "\r")
 
 
 @contextmanager
@@ -82,15 +82,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
         if not pd.api.types.is_numeric_dtype(text[name].dtype) or text[name].dtype in (bool, "boolean"):
             text[name] = pd.Series([_cell(cell) for cell in text[name]], index=text.index, dtype=object)
     text.to_csv(path, index=False, lineterminator="\n")
-
-
-def no_formula(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula.
-
-    A leading `-` is left alone, though a formula may begin with it: negative numbers and ids do too. After
-    https://owasp.org/www-community/attacks/CSV_Injection.
-    """
-    return f"'{text}" if text.startswith(_STARTS_OF_FORMULAS) else text
 
 
 def _cell(value: Any) -> Any:

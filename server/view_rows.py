@@ -15,6 +15,7 @@ import msgspec
 import pyarrow.ipc
 import pyarrow.parquet
 
+from integration.csv_cells import no_formula
 from integration.errors import InputError, MappingError, ViewError
 from integration.sources.resource import RawResource, Source, Unreadable
 from integration.views import CompiledView, compile_view
@@ -22,6 +23,9 @@ from integration.views import CompiledView, compile_view
 Form = Literal["csv", "ndjson", "parquet"]
 PartForm = Literal["arrow"]
 """How rows go from one of several processes to the one that writes Parquet."""
+
+_ROW_END = "\r\n"
+"""What the CSV writer is told to end a row with, so that it quotes a cell with either; a row ends with `\\n` alone."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -129,9 +133,9 @@ def write_header(stream: IO[bytes], view: CompiledView) -> None:
 def _write_csv(stream: IO[bytes], header: list[list[str]], rows: Iterable[list[object]]) -> None:
     class _Text:
         def write(self, text: str) -> int:
-            return stream.write(text.encode())
+            return stream.write(f"{text.removesuffix(_ROW_END)}\n".encode())
 
-    writer = csv.writer(_Text(), lineterminator="\n")
+    writer = csv.writer(_Text(), lineterminator=_ROW_END)
     writer.writerows(header)
     writer.writerows([_cell(value) for value in row] for row in rows)
 
@@ -141,7 +145,9 @@ def _cell(value: object) -> object:
         return "true" if value else "false"
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return _encoder.encode(value).decode() if isinstance(value, list) else value
+    if isinstance(value, list):
+        return _encoder.encode(value).decode()
+    return no_formula(value) if isinstance(value, str) else value
 
 
 @contextmanager
