@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import msgspec
 
-from integration.views import values
+from integration.views import schema, values
 
 BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, values.BrokenValueError, ArithmeticError)
 """What reading one resource may raise because of the resource."""
@@ -18,6 +19,8 @@ class _Header(msgspec.Struct, rename={"resource_type": "resourceType"}):
 
 
 _HEADER: msgspec.json.Decoder[_Header] = msgspec.json.Decoder(_Header)
+_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+"""What FHIR allows as a logical id (https://hl7.org/fhir/R4/datatypes.html#id)."""
 
 
 def whole(text: bytes) -> Exception | None:
@@ -66,10 +69,16 @@ def _without_value(problem: str) -> str:
 
 
 def reference(text: bytes) -> str:
-    """Return `Type/id` of a resource, empty where the text does not tell."""
+    """Return `Type/id` of a resource, empty where the text does not tell.
+
+    A type that no FHIR version knows is not repeated, and `?` stands for what is no id: either may be anything, such
+    as a person's name.
+    """
     try:
         header = _HEADER.decode(text)
     except BROKEN:
         return ""
-    is_known = isinstance(header.resource_type, str) and isinstance(header.id, str)
-    return f"{header.resource_type}/{header.id}" if is_known else ""
+    if not isinstance(header.resource_type, str) or not schema.is_resource(header.resource_type):
+        return ""
+    is_id = isinstance(header.id, str) and _ID.fullmatch(header.id)
+    return f"{header.resource_type}/{header.id if is_id else '?'}"

@@ -127,6 +127,11 @@ def load(version: str) -> Schema:
     return Schema(msgspec.json.decode(text, type=_File))
 
 
+def is_resource(name: str) -> bool:
+    """Say whether a text is the name of a resource type in any of the FHIR versions."""
+    return any(name in load(version).resources for version in VERSIONS)
+
+
 def _element(name: str, described: str) -> Element:
     types = described.split("|")
     is_list = types[0].endswith("*")
