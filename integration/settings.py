@@ -7,13 +7,15 @@ optional until something needs them: without a file every setting has its defaul
 from __future__ import annotations
 
 import ipaddress
+import re
+import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from integration.errors import SettingsError
 from integration.toml_tables import Table, faults
@@ -47,14 +49,75 @@ class Service(Table):
         return host
 
 
+def _beside_the_file(path: object, info: ValidationInfo) -> object:
+    """Read a path as relative to the file that names it."""
+    if isinstance(path, str):
+        return (info.context or {}).get("folder", Path()) / Path(path).expanduser()
+    return path
+
+
+BesideTheFile = Annotated[Path | None, BeforeValidator(_beside_the_file)]
+"""A path in quotes, relative to the file that names it."""
+
+
 class Authentication(Table):
-    """How a site's server wants to be asked.
+    """How a site's server wants to be asked; secrets are in files of their own, never in this one.
 
     Attributes:
-        type: `none`, a server that trusts its network.
+        type: `none`, a server that trusts its network; `smart-backend`, SMART Backend Services, a signed assertion
+            for a token; `client-secret`, a client's id and secret for a token; `bearer`, a token that does not change.
+        client_id: as it is registered with the server.
+        key_file: the private key, PEM or JWK: RSA, or EC on P-384.
+        key_id: its `kid`, if the key file does not say it.
+        token_url: of the token endpoint; empty if the server's `.well-known/smart-configuration` names it.
+        scope: what is asked for.
+        secret_file: the client's secret, one line.
+        token_file: the token, one line.
     """
 
-    type: Literal["none"] = "none"
+    type: Literal["none", "smart-backend", "bearer", "client-secret"] = "none"
+    client_id: str = ""
+    key_file: BesideTheFile = None
+    key_id: str = ""
+    token_url: str = ""
+    scope: tuple[str, ...] = Field(default=(), strict=False)
+    secret_file: BesideTheFile = None
+    token_file: BesideTheFile = None
+
+    @field_validator("token_url")
+    @classmethod
+    def _is_protected(cls, url: str) -> str:
+        if url and not is_protected(url):
+            raise ValueError("must start with https://, for a secret is sent there")
+        return url
+
+    @field_validator("scope")
+    @classmethod
+    def _are_words(cls, scope: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_SCOPE.fullmatch(word) for word in scope):
+            raise ValueError("must be a list of scopes without blanks, like 'system/Observation.crus'")
+        return scope
+
+    @model_validator(mode="after")
+    def _has_its_keys(self) -> Self:
+        needed, possible = _KEYS[self.type]
+        given = {name for name in Authentication.model_fields if getattr(self, name)} - {"type"}
+        if missing := sorted(needed - given):
+            raise ValueError(f"type '{self.type}' needs {' and '.join(missing)}; add what is missing")
+        if useless := sorted(given - needed - possible):
+            raise ValueError(f"type '{self.type}' does not use {' and '.join(useless)}; remove it")
+        return self
+
+
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+"""A scope's characters: RFC 6749, section 3.3."""
+_KEYS: Final[Mapping[str, tuple[set[str], set[str]]]] = {
+    "none": (set(), set()),
+    "smart-backend": ({"client_id", "key_file", "scope"}, {"key_id", "token_url"}),
+    "client-secret": ({"client_id", "secret_file"}, {"scope", "token_url"}),
+    "bearer": ({"token_file"}, set()),
+}
+"""By type, the keys that it needs and those that it may have."""
 
 
 class Limits(Table):
@@ -83,6 +146,8 @@ class Site(Table):
         name: the file's name without `.toml`; part of every outcome's identifier, so it is chosen once.
         base_url: of the FHIR server, without a slash at its end.
         authentication: how to ask.
+        ca_file: certificate authorities (PEM) to trust instead of the usual ones, for this server and its token
+            endpoint.
         write_profile: how outcomes are written: `generic` sends transactions, `single` one resource a request.
         limits: what the server is asked to bear.
     """
@@ -90,6 +155,7 @@ class Site(Table):
     name: str
     base_url: str
     authentication: Authentication = Authentication()
+    ca_file: BesideTheFile = None
     write_profile: Literal["generic", "single"] = "generic"
     limits: Limits = Limits()
 
@@ -102,6 +168,20 @@ class Site(Table):
         if parts.query or parts.fragment or "@" in parts.netloc:
             raise ValueError("must hold no query, no fragment and no password")
         return url.rstrip("/")
+
+    @field_validator("authentication")
+    @classmethod
+    def _is_sent_protected(cls, authentication: Authentication, info: ValidationInfo) -> Authentication:
+        if authentication.type != "none" and not is_protected(info.data.get("base_url", "https://was-refused")):
+            raise ValueError("nobody else must read the token, so base_url must start with https://")
+        return authentication
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            _check_certificates(file)
+        return file
 
 
 class Settings(Table):
@@ -167,6 +247,24 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return _validated(Settings, {**table, **own}, file)
 
 
+def is_protected(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there: https, or this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return bool(host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and (host == "localhost" or _is_loopback_address(host)))
+    )
+
+
+def _check_certificates(file: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except ssl.SSLError as error:
+        raise ValueError(f"{file} holds no certificates in PEM") from error
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({(error.strerror or '').lower()})") from error
+
+
 def _is_loopback_address(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -195,7 +293,7 @@ _Model = TypeVar("_Model", bound=Table)
 
 def _validated(model: type[_Model], table: dict[str, Any], path: Path) -> _Model:
     try:
-        return model.model_validate(table)
+        return model.model_validate(table, context={"folder": path.parent})
     except ValidationError as error:
         problems = [f"{key}: {problem}" for key, problem in faults(model, error)]
         raise SettingsError(file=str(path), problem="; ".join(problems)) from None

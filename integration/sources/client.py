@@ -1,35 +1,34 @@
 """One FHIR server over HTTP: read, search, create, update, transaction.
 
 Only reads are repeated, after a broken connection, 429 or 503 (https://hl7.org/fhir/R4/http.html). A write leaves at
-most once: whether a lost answer hides an effect is for the caller to find out, so a write's errors tell apart
-`ServerNotReachedError` (nothing was sent), `ServerUnreachableError` (not known) and `ServerRefusedError` (an answer).
+most once, save after a 401, which means that nothing was stored: then once more, with a new token. Whether a lost
+answer hides an effect is for the caller to find out, so a write's errors tell apart `ServerNotReachedError` (nothing
+was sent), `ServerUnreachableError` (not known) and `ServerRefusedError` (an answer).
 No body is ever logged, and of an OperationOutcome only codes and expressions are kept: diagnostics may hold PHI.
 """
 
 from __future__ import annotations
 
 import logging
-import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
-from urllib3.exceptions import NewConnectionError
 
 from integration import settings
-from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
+from integration.errors import ServerRefusedError, ServerUnreachableError
+from integration.sources import auth, scopes, transport
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/fhir+json"
-_CONNECT_SECONDS = 10.0
 _BUSY = frozenset((429, 503))
 _EXPRESSION_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.[]()_:-/")
 
@@ -112,6 +111,8 @@ class FhirClient:
         retries: of reads.
         clock: for the pauses between reads, and a Retry-After that is a date.
         new_request_id: gives the X-Request-Id of a request that the caller gave none.
+        authenticator: gives each request its Authorization; None for a server that wants none.
+        ca_file: certificate authorities instead of the usual ones.
     """
 
     def __init__(
@@ -122,13 +123,15 @@ class FhirClient:
         retries: Retries | None = None,
         clock: Clock | None = None,
         new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        authenticator: auth.Authenticator | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
+        self._timeouts = transport.timeouts(timeout_seconds)
         self._retries = retries or Retries()
         self._clock, self._new_request_id = clock or Clock(), new_request_id
-        self._session = requests.Session()
-        self._session.trust_env = False  # proxies and netrc passwords of the environment are nobody's choice here
+        self._authenticator = authenticator
+        self._session = transport.session(ca_file)
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,6 +142,18 @@ class FhirClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def require(self, needed: Iterable[scopes.Interaction]) -> None:
+        """Make sure, before the first write, that the token allows what is needed: `[("Observation", "c")]`, ...
+
+        Nothing is checked where there is no token, or where the server did not say what it granted.
+
+        Raises:
+            ConfigurationError: something was not granted; one sentence names all of it.
+            ServerNotReachedError, ServerRefusedError: there is no token to be had.
+        """
+        if self._authenticator is not None:
+            self._authenticator.require(needed)
 
     def read(self, resource_type: str, resource_id: str) -> Answer:
         """Read the current version; 404 and 410 are ServerRefusedError."""
@@ -161,7 +176,6 @@ class FhirClient:
             ServerUnreachableError: no answer, after all attempts.
             ServerRefusedError: an answer other than 2xx, or the URL belongs to another host.
         """
-        self._refuse_other_origin(url)
         for attempt in range(1, self._retries.attempts + 1):
             try:
                 return self._send("GET", url, parameters=parameters, headers=headers or {})
@@ -198,25 +212,42 @@ class FhirClient:
         body: bytes | None = None,
         headers: Mapping[str, str],
     ) -> Answer:
+        self._refuse_other_origin(url)
         own = {"Accept": MEDIA_TYPE, "X-Request-Id": self._new_request_id(), **headers}
         if body is not None:
             own["Content-Type"] = MEDIA_TYPE
+        request = requests.Request(method, url, params=parameters, data=body, headers=own)
+        return self._answer(self._authenticated(request), url, own["X-Request-Id"])
+
+    def _authenticated(self, request: requests.Request) -> requests.Response:
+        """Send a request with the token, and once more with a new one if that was refused."""
+        if self._authenticator is None:
+            return self._sent(request, "")
+        authorization = self._authenticator.header()
+        response = self._sent(request, authorization)
+        if response.status_code == 401:
+            renewed = self._authenticator.renewed(authorization)
+            if renewed != authorization:
+                return self._sent(request, renewed)
+        return response
+
+    def _sent(self, request: requests.Request, authorization: str) -> requests.Response:
+        headers = {**request.headers, **({"Authorization": authorization} if authorization else {})}
         try:
-            response = self._session.request(
-                method, url, params=parameters, data=body, headers=own,
-                timeout=self._timeout, allow_redirects=False,
+            return self._session.request(
+                request.method, request.url, params=request.params, data=request.data, headers=headers,
+                timeout=self._timeouts, allow_redirects=False,
             )  # fmt: skip
         except requests.RequestException as error:
-            raise _translated(error, url) from error
-        return self._answer(response, url, own["X-Request-Id"])
+            raise transport.translated(error, request.url) from error
 
     def _answer(self, response: requests.Response, url: str, request_id: str) -> Answer:
         if not 200 <= response.status_code < 300:
             raise ServerRefusedError(
-                url=_without_query(url),
+                url=transport.without_query(url),
                 status=response.status_code,
                 problem=_issues(response.content),
-                retry_after_seconds=self._retry_after(response.headers.get("Retry-After", "")),
+                retry_after_seconds=transport.retry_after(response.headers.get("Retry-After", ""), self._clock.now()),
             )
         location = parse_location(response.headers.get("Location", "") or response.headers.get("Content-Location", ""))
         version = parse_etag(response.headers.get("ETag", "")) or (location.version if location else "")
@@ -224,16 +255,6 @@ class FhirClient:
             status=response.status_code, body=response.content, location=location, version=version,
             request_id=request_id,
         )  # fmt: skip
-
-    def _retry_after(self, text: str) -> float | None:
-        if text.strip().isdecimal():
-            return float(text)
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (aware - self._clock.now()).total_seconds())
 
     def _pause_seconds(self, error: ServerUnreachableError | ServerRefusedError, attempt: int) -> float | None:
         """Return how long to wait before the next attempt; None if there shall be none."""
@@ -247,14 +268,32 @@ class FhirClient:
         return min(pause, self._retries.longest_seconds)
 
     def _refuse_other_origin(self, url: str) -> None:
-        if _origin(url) != _origin(self.base_url):
+        if transport.origin(url) != transport.origin(self.base_url):
             problem = "a link leads to another host and was not followed; check the site's base_url"
             raise ServerRefusedError(url=self.base_url, status=200, problem=problem)
 
 
-def connect(site: settings.Site) -> FhirClient:
-    """Make the client of a site's server; nothing is sent yet."""
-    return FhirClient(site.base_url, timeout_seconds=site.limits.timeout_seconds)
+def connect(
+    site: settings.Site, *, authenticator: auth.Authenticator | None = None, clock: Clock | None = None
+) -> FhirClient:
+    """Make the client of a site's server; nothing is sent yet.
+
+    Args:
+        site: its settings.
+        authenticator: of this site, `auth.authenticator(site)`, if several clients shall share one token.
+        clock: for pauses and for a token's life.
+
+    Raises:
+        SettingsError: a file with a key, secret or token is missing, or does not hold one.
+    """
+    clock = clock or Clock()
+    return FhirClient(
+        site.base_url,
+        timeout_seconds=site.limits.timeout_seconds,
+        clock=clock,
+        authenticator=authenticator or auth.authenticator(site, now=clock.now),
+        ca_file=site.ca_file,
+    )
 
 
 def parse_location(text: str) -> Location | None:
@@ -287,34 +326,6 @@ def _headers(request_id: str, others: dict[str, str]) -> dict[str, str]:
     return {"X-Request-Id": request_id, **others} if request_id else others
 
 
-def _translated(error: requests.RequestException, url: str) -> ServerUnreachableError:
-    """Say in our words what `requests` says, and whether anything may have been sent."""
-    where = _without_query(url)
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-        return ServerNotReachedError(url=where, problem="the certificate does not verify")
-    if isinstance(error, requests.exceptions.ConnectTimeout) or any(
-        isinstance(cause, NewConnectionError) for cause in _causes(error)
-    ):
-        return ServerNotReachedError(url=where, problem="no connection")
-    if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
-        return ServerNotReachedError(url=where, problem="not an address")
-    if isinstance(error, requests.exceptions.Timeout):
-        return ServerUnreachableError(url=where, problem="no answer in time")
-    return ServerUnreachableError(url=where, problem="the connection broke before the answer was complete")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and everything that it wraps: `requests` keeps the cause in args, urllib3 in `reason`."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        cause = waiting.pop()
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
-            yield cause
-
-
 def _issues(body: bytes) -> str:
     """Return an OperationOutcome's codes and expressions, ` | ` between issues; never a text out of it."""
     try:
@@ -338,14 +349,3 @@ def _issue(issue: dict[str, Any]) -> str:
 def _is_plain(word: str) -> bool:
     """Whether it can only be a code or a path: anything else might quote the resource."""
     return 0 < len(word) <= 120 and _EXPRESSION_CHARACTERS.issuperset(word)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname or "", parts.port or default
-
-
-def _without_query(url: str) -> str:
-    """A search's parameters may hold what a log must not; ids in the path may be said."""
-    return urlsplit(url)._replace(query="", fragment="").geturl()

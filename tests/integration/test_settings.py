@@ -149,4 +149,4 @@ def test_a_wrong_site_file_is_named_with_its_key_and_what_to_do(tmp_path: Path, 
         settings.load(write(tmp_path / "x.toml", ""), {}).site("north")
 
     assert all(word in str(caught.value) for word in [*words, str(path)])
-    assert "secret" not in str(caught.value)
+    assert "me:secret" not in str(caught.value)

@@ -1,0 +1,97 @@
+"""What every HTTP request of ours shares: the session, what a failed request means, and what may be said of a URL."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from integration.errors import ServerNotReachedError, ServerUnreachableError
+
+_CONNECT_SECONDS: Final = 10.0
+
+
+def session(ca_file: Path | None) -> requests.Session:
+    """Make a session that asks only what it is told to.
+
+    Args:
+        ca_file: certificate authorities instead of the usual ones.
+    """
+    made = requests.Session()
+    made.trust_env = False  # proxies and netrc passwords of the environment are nobody's choice here
+    if ca_file is not None:
+        made.verify = str(ca_file)
+    return made
+
+
+def timeouts(seconds: float) -> tuple[float, float]:
+    """Return the longest wait for a connection, and without a byte from the server; seconds."""
+    return min(_CONNECT_SECONDS, seconds), seconds
+
+
+def translated(error: requests.RequestException, url: str) -> ServerUnreachableError:
+    """Say in our words what `requests` says, and whether anything may have been sent."""
+    where = without_query(url)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+        return ServerNotReachedError(url=where, problem="the certificate does not verify")
+    if isinstance(error, requests.exceptions.ConnectTimeout) or any(
+        isinstance(cause, NewConnectionError) for cause in _causes(error)
+    ):
+        return ServerNotReachedError(url=where, problem="no connection")
+    if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
+        return ServerNotReachedError(url=where, problem="not an address")
+    if isinstance(error, requests.exceptions.Timeout):
+        return ServerUnreachableError(url=where, problem="no answer in time")
+    return ServerUnreachableError(url=where, problem="the connection broke before the answer was complete")
+
+
+def retry_after(text: str, now: datetime) -> float | None:
+    """Read a Retry-After header, a number of seconds or a date; seconds from `now`, None if it is neither.
+
+    >>> retry_after("7", datetime(2026, 1, 5, tzinfo=UTC)), retry_after("soon", datetime(2026, 1, 5, tzinfo=UTC))
+    (7.0, None)
+    """
+    if text.strip().isdecimal():
+        return float(text)
+    moment = http_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def http_date(text: str) -> datetime | None:
+    """Read an HTTP date; None if it is not one."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: what must be equal for a token to be sent."""
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or default
+
+
+def without_query(url: str) -> str:
+    """A search's parameters may hold what a log must not; ids in the path may be said."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and everything that it wraps: `requests` keeps the cause in args, urllib3 in `reason`."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop()
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+            yield cause
