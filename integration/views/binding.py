@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from integration.errors import ViewError
-from integration.views import dates, faults, values
+from integration.views import dates, equality, faults, values
 from integration.views.compiler import Program
 from integration.views.shapes import ANY_RESOURCE, decoder
 from integration.views.steps import Inner
@@ -19,7 +19,7 @@ TOO_DEEP = "the view is nested too deeply to be compiled"
 
 _RUNTIME: Mapping[str, object] = {
     "__builtins__": {"len": len},
-    **{name: getattr(module, name) for module in (values, dates) for name in module.__all__},
+    **{name: getattr(module, name) for module in (values, dates, equality) for name in module.__all__},
 }
 
 

@@ -147,6 +147,13 @@ class Conditions:
             return f"{left} == {right}", f"({both}{left} != {right})"
         return f"({both}{left} == {right})", f"({both}{left} != {right})"
 
+    def _equal_elements(self, node: tree.EqualElements, names: Names) -> tuple[str, str]:
+        is_many = node.left.is_many or node.right.is_many
+        gather, function = (self._collection, "equal_element_lists") if is_many else (self._one, "equal_elements")
+        left, right = gather(node.left, names), gather(node.right, names)
+        truth, falsity = self._verdict(f"{function}({left}, {right}, {self._writer.constant(node.what)})")
+        return (falsity, truth) if node.is_negated else (truth, falsity)
+
     def _where(self, node: tree.Equal | tree.Order) -> str:
         return self._writer.constant(node.left.path or node.right.path)
 
@@ -174,6 +181,7 @@ _BOTH: Mapping[type[tree.Tree], Callable[[Conditions, Any, Names], tuple[str, st
     tree.Not: Conditions._not,
     tree.Logic: Conditions._logic,
     tree.Equal: Conditions._equal,
+    tree.EqualElements: Conditions._equal_elements,
     tree.Order: Conditions._order,
 }
 

@@ -279,6 +279,7 @@ _ONE: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], str]] = {
     tree.Not: Emitter._boolean,
     tree.Logic: Emitter._boolean,
     tree.Equal: Emitter._boolean,
+    tree.EqualElements: Emitter._boolean,
     tree.Order: Emitter._boolean,
 }
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+from integration.views.values import Amount
+
 
 class FhirPathError(Exception):
     """The text is not FHIRPath; `problem` says what is wrong and where."""
@@ -22,10 +24,10 @@ class FhirPathError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Literal:
-    """A value in the text; `type` is a FHIR primitive type, `quantity`, or `empty` for `{}`."""
+    """A value in the text; `type` is a FHIR type, `duration` for `4 days`, or `empty` for `{}`."""
 
     type: str
-    value: str | int | Decimal | bool | None
+    value: str | int | Decimal | bool | Amount | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -288,10 +290,11 @@ class _Parser:
         literal = _LITERALS[token.kind](token.text)
         if token.kind != "number":
             return literal
-        is_unit = self._next.kind == "string" or self._next.text in _CALENDAR_UNITS
-        if not is_unit:
-            return literal
-        return Literal(type="quantity", value=f"{token.text} {self._take().text}")
+        if self._next.kind == "string":
+            amount = Amount(number=Decimal(token.text), unit=_unescaped(self._take().text))
+            return Literal(type="Quantity", value=amount)
+        is_duration = self._next.kind == "name" and self._next.text in _CALENDAR_UNITS
+        return Literal(type="duration", value=f"{token.text} {self._take().text}") if is_duration else literal
 
 
 _CALENDAR_UNITS = frozenset(

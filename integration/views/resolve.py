@@ -11,9 +11,10 @@ from typing import Any
 
 from integration.views import dates, fhirpath, tree
 from integration.views.definition import Value
+from integration.views.equality import QUANTITIES
 from integration.views.schema import BOOLEAN, DATE, INTEGER, NUMBER, TEXT, nearest
 from integration.views.steps import Scope, Steps, focus_on
-from integration.views.values import BrokenValueError
+from integration.views.values import Amount, BrokenValueError
 
 _UNSUPPORTED_FUNCTIONS = frozenset(
     "all allTrue anyTrue allFalse anyFalse subsetOf supersetOf isDistinct distinct select repeat single tail "
@@ -54,11 +55,12 @@ class Resolver:
     def _literal(self, node: fhirpath.Literal, scope: Scope) -> tree.Tree:
         if node.value is None:
             return tree.Nothing()
-        if node.type == "quantity":
-            self._steps.refuse(scope, f"the quantity {node.value} is FHIRPath, but quantities are not supported")
+        if node.type == "duration":
+            self._steps.refuse(scope, f"the duration {node.value} is FHIRPath, but not supported")
         if node.type in ("date", "dateTime", "time"):
             self._check_date(str(node.value), scope)
-        return tree.Constant(type=node.type, value=node.value)
+        path = f"{node.value.number} {node.value.unit!a}" if isinstance(node.value, Amount) else ""
+        return tree.Constant(type=node.type, value=node.value, path=path)
 
     def _check_date(self, text: str, scope: Scope) -> None:
         try:
@@ -106,6 +108,8 @@ class Resolver:
 
     def _sign(self, node: fhirpath.Sign, scope: Scope) -> tree.Tree:
         operand = self.resolve(node.operand, scope)
+        if isinstance(operand, tree.Constant) and isinstance(operand.value, Amount):
+            return _signed(node.operator, operand.value)
         if operand.kind not in (INTEGER, NUMBER, ""):
             self._steps.refuse(scope, f"{node.operator} needs a number, not {operand.type}")
         if isinstance(operand, tree.Nothing) or node.operator == "+":
@@ -131,6 +135,8 @@ class Resolver:
 
     def _comparison(self, operator: str, left: tree.Tree, right: tree.Tree, scope: Scope) -> tree.Tree:
         self._check_comparable(operator, left, right, scope)
+        if operator in ("=", "!=") and not left.kind:
+            return self._steps.equal_elements(left, right, is_negated=operator == "!=")
         if operator in ("=", "!="):
             return _equal(left, right, is_negated=operator == "!=")
         if left.kind == BOOLEAN:
@@ -145,11 +151,11 @@ class Resolver:
 
     def _check_comparable(self, operator: str, left: tree.Tree, right: tree.Tree, scope: Scope) -> None:
         for operand in (left, right):
-            if not operand.kind:
-                problem = (
-                    f"{operator} on {operand.path or operand.type} ({operand.type}) is FHIRPath, but not supported"
-                )
-                self._steps.refuse(scope, f"{problem}; compare primitive elements of it")
+            named = f"{operator} on {operand.path or operand.type} ({operand.type}) is FHIRPath, but not supported"
+            if operand.type == tree.CHOICE:
+                self._steps.refuse(scope, f"{named}; write {operand.path}.ofType(Type)")
+            if not operand.kind and operator not in ("=", "!="):
+                self._steps.refuse(scope, f"{named}; compare primitive elements of it")
         if _alike(left) != _alike(right):
             self._steps.refuse(scope, f"{operator} compares {left.type} with {right.type}, which are never alike")
 
@@ -329,7 +335,16 @@ def _equal(left: tree.Tree, right: tree.Tree, *, is_negated: bool = False) -> tr
     return tree.Equal(left=left, right=right, is_negated=is_negated)
 
 
+def _signed(operator: str, amount: Amount) -> tree.Constant:
+    number = amount.number if operator == "+" else -amount.number
+    return tree.Constant(
+        type="Quantity", value=Amount(number=number, unit=amount.unit), path=f"{number} {amount.unit!a}"
+    )
+
+
 def _alike(operand: tree.Tree) -> str:
+    if not operand.kind:
+        return "Quantity" if operand.type in QUANTITIES else operand.type
     if operand.kind in (INTEGER, NUMBER):
         return NUMBER
     return "time" if operand.type == "time" else operand.kind

@@ -101,6 +101,10 @@ class Schema:
             self._elements[type_name] = {name: _element(name, text) for name, text in described.items()}
         return self._elements[type_name]
 
+    def resources_with(self, name: str) -> list[str]:
+        """Return the resource types that have an element of a name, in the order of the alphabet."""
+        return sorted(each for each in self.resources if name in self._types[each])
+
     def nearest_element(self, type_name: str, name: str) -> str:
         """Return the element's name nearest to a wrong one, or nothing."""
         for element in self.elements(type_name).values():

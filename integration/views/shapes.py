@@ -50,6 +50,7 @@ class Shape:
         self.type = fhir_type
         self._reads: dict[str, _Read] = {}
         self._same_as: Shape | None = None
+        self._is_whole = False
 
     def itself(self) -> Shape:
         """Return the shape that this one was merged into, or itself."""
@@ -73,6 +74,10 @@ class Shape:
         """Note that an element, read once more before, was read only to be compared with a text."""
         self.itself()._reads[option.key].compared_with.append(text)
 
+    def read_whole(self) -> None:
+        """Note that everything is read here, down to the last child, whatever the version's types have."""
+        self.itself()._is_whole = True
+
     def read_presence(self, option: Option, *, is_list: bool) -> None:
         """Note that it matters whether an element is there, whatever is in it."""
         reads = self.itself()._reads
@@ -86,6 +91,7 @@ class Shape:
         if mine is theirs:
             return
         theirs._same_as = mine
+        mine._is_whole = mine._is_whole or theirs._is_whole
         for key, read in theirs._reads.items():
             known = self.itself()._reads.setdefault(key, read)  # merging below may have moved this shape, too
             known.is_presence_only = known.is_presence_only and read.is_presence_only
@@ -99,10 +105,17 @@ class Shape:
         """Return a copy of this shape and everything below it, which may be merged without a change to these."""
         copies = {each: Shape(each.type) for each in self.within()}
         for each, copy in copies.items():
+            copy._is_whole = each._is_whole
             for key, read in each.reads().items():
                 shape = read.shape and copies[read.shape.itself()]
                 copy._reads[key] = dataclasses.replace(read, shape=shape, compared_with=[*read.compared_with])
         return copies[self.itself()]
+
+    def wholes(self) -> Iterator[Shape]:
+        """Yield the shapes that are read as a whole, with every shape below them."""
+        for shape in self.within():
+            if shape._is_whole:
+                yield from shape.within()
 
     def reads(self) -> dict[str, _Read]:
         """Return what is read here, by JSON key."""
@@ -124,6 +137,7 @@ class _How:
     is_strict: bool = False
     is_narrow: bool = False
     is_tagged: bool = False
+    wholes: frozenset[Shape] = frozenset()
 
 
 def has_narrow(shape: Shape) -> bool:
@@ -157,6 +171,7 @@ def decoder_of_several(shapes: Sequence[Shape], schema: Schema) -> tuple[msgspec
 def _structs(shapes: Sequence[Shape], schema: Schema, how: _How) -> list[type]:
     every = dict.fromkeys(each for shape in shapes for each in shape.within())
     names = {each: f"{each.type}_{index}" for index, each in enumerate(every)}
+    how = dataclasses.replace(how, wholes=frozenset(whole for shape in shapes for whole in shape.wholes()))
     structs = {each: _struct(each, schema, names, how) for each in names}
     for struct in structs.values():
         for each, name in names.items():
@@ -184,12 +199,24 @@ def _fields(shape: Shape, schema: Schema, names: dict[Shape, str], how: _How) ->
     fields: list[Any] = []
     if shape.type in schema.resources - ANY_RESOURCE and not how.is_tagged:
         fields.append(("resourceType", Literal[shape.type]))
-    reads = shape.reads()
+    reads = _whole(shape, schema) if shape in how.wholes else shape.reads()
     for key in sorted(reads, key=_order(schema.elements(shape.type)).__getitem__):
         read = reads[key]
         annotation = _annotation(read, names, how)
         fields.append((read.option.attribute, annotation, () if read.is_list else None))
     return fields
+
+
+def _whole(shape: Shape, schema: Schema) -> dict[str, _Read]:
+    """Return what is read of a whole: what is read by itself as it is, and all else, raw where it has children."""
+    found: dict[str, _Read] = {}
+    for element in schema.elements(shape.type).values():
+        for option in element.options:
+            for form in (option, companion(option)) if option.type in PRIMITIVES else (option,):
+                missing = _Read(option=form, shape=None, is_list=element.is_list, is_presence_only=False)
+                known = shape.reads().get(form.key, missing)
+                found[form.key] = dataclasses.replace(known, is_presence_only=False, uses=known.uses + 1)
+    return found
 
 
 def _order(elements: Any) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import NoReturn
 from integration.errors import ViewError
 from integration.views import tree
 from integration.views.definition import Expression
+from integration.views.equality import Compared
 from integration.views.schema import PRIMITIVES, Option, Schema
 from integration.views.shapes import ANY_RESOURCE, Shape, companion
 
@@ -107,10 +108,11 @@ class Steps:
         return self._field(source.source, companion(source.option), scope, is_list=source.is_list)
 
     def _any_resource(self, source: tree.Tree, name: str, scope: Scope) -> tree.Tree:
-        if name not in self.schema.elements("DomainResource"):
-            self.refuse(
-                scope, f"{source.path} may be any resource; write {source.path}.ofType(Type).{ascii(name)[1:-1]}"
-            )
+        """Read what every resource has; anything else is read of one type, because each has its own form of it."""
+        types = self.schema.resources_with(name)
+        if types and name not in self.schema.elements("DomainResource"):
+            write = f"write {source.path}.ofType(Type).{name}, for example {source.path}.ofType({types[0]}).{name}"
+            self.refuse(scope, f"{source.path} may be any resource, and each type has its own {name}; {write}")
         return self._decoded(source, "DomainResource")
 
     def of_type(self, source: tree.Tree, wanted: str, scope: Scope) -> tree.Tree:
@@ -166,6 +168,14 @@ class Steps:
         if isinstance(source, tree.Field) and source.kind and source.source.shape:
             source.source.shape.read_presence(companion(source.option), is_list=source.is_list)
         return source
+
+    def equal_elements(self, left: tree.Tree, right: tree.Tree, *, is_negated: bool) -> tree.EqualElements:
+        """Compare elements that have children: have them read as a whole."""
+        for operand in (left, right):
+            if operand.shape:
+                operand.shape.read_whole()
+        what = Compared(type=left.type, left=left.path, right=right.path, schema=self.schema)
+        return tree.EqualElements(left=left, right=right, what=what, is_negated=is_negated)
 
 
 def _joined(path: str, name: str) -> str:

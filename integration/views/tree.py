@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from decimal import Decimal
 
+from integration.views.equality import Compared
 from integration.views.schema import PRIMITIVES, Element, Option
 from integration.views.shapes import Shape
+from integration.views.values import Amount
 
 CHOICE = "choice"
 """The type of an element that has several types until `ofType()` names one."""
@@ -38,7 +40,7 @@ class Nothing(Tree):
 class Constant(Tree):
     """A value from the view."""
 
-    value: str | int | bool | Decimal
+    value: str | int | bool | Decimal | Amount
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +159,17 @@ class Equal(Tree):
 
     left: Tree
     right: Tree
+    is_negated: bool = False
+    type: str = "boolean"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EqualElements(Tree):
+    """`=` on elements with children, or `!=` when negated."""
+
+    left: Tree
+    right: Tree
+    what: Compared
     is_negated: bool = False
     type: str = "boolean"
 

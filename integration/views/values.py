@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -9,6 +10,14 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 Number = int | Decimal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Amount:
+    """A quantity from the view, such as `4 'mg'`; the unit is UCUM's."""
+
+    number: Decimal
+    unit: str
 
 
 class BrokenValueError(Exception):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from integration.views import fhirpath
 from integration.views.fhirpath import Binary, Call, FhirPathError, Indexer, Literal, Member, Variable
+from integration.views.values import Amount
 
 
 def name(text: str, source: fhirpath.Node | None = None) -> Member:
@@ -44,8 +45,9 @@ def test_and_binds_more_than_or_and_comparison_more_than_both() -> None:
         ("@2012T", "dateTime", "2012"),
         ("@T10:30", "time", "10:30"),
         ("{}", "empty", None),
-        ("4 'mg'", "quantity", "4 'mg'"),
-        ("3 days", "quantity", "3 days"),
+        ("4 'mg'", "Quantity", Amount(number=Decimal(4), unit="mg")),
+        (r"1.50 'a\'b'", "Quantity", Amount(number=Decimal("1.50"), unit="a'b")),
+        ("3 days", "duration", "3 days"),
     ],
 )
 def test_a_literal_has_its_type_and_value(text: str, type_name: str, value: object) -> None:
