@@ -297,6 +297,9 @@ def authenticator(site: settings.Site, *, now: Callable[[], datetime] | None = N
     is_static = site.authentication.type == "bearer"
     source: TokenSource = FileToken(site.authentication) if is_static else TokenEndpoint(site, now=clock)
     source.check()
+    for file in (site.authentication.key_file, site.authentication.secret_file, site.authentication.token_file):
+        if file is not None:
+            credentials.warn_if_public(file)
     return Authenticator(source, base_url=site.base_url, now=clock)
 
 

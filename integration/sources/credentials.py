@@ -92,6 +92,13 @@ def one_line(file: Path, key: str) -> str:
     return text
 
 
+def warn_if_public(file: Path) -> None:
+    """Log a warning if everybody on this machine may read the file."""
+    if file.stat().st_mode & stat.S_IROTH:
+        message = "a file with a secret can be read by everybody on this machine; take that right away"
+        logger.warning(message, extra={"action": "secret_public", "file": str(file)})
+
+
 def is_visible(text: str) -> bool:
     """Whether a text can stand in a header."""
     return _VISIBLE.fullmatch(text) is not None
@@ -99,16 +106,11 @@ def is_visible(text: str) -> bool:
 
 def _read(file: Path, key: str) -> bytes:
     try:
-        mode = file.stat().st_mode
-        content = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         problem = f"cannot be read ({reason}); correct authentication.{key}, or the file"
         raise SettingsError(file=str(file), problem=problem) from error
-    if mode & stat.S_IROTH:
-        message = "a secret can be read by everybody on this machine; take that right away"
-        logger.warning(message, extra={"action": "secret_readable", "file": str(file)})
-    return content
 
 
 def _from_pem(raw: bytes) -> RSAKey | ECKey:
