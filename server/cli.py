@@ -227,14 +227,14 @@ def reconcile(site_name: str, settings_file: Path | None, output: Format) -> int
 def serve(site_name: str | None, port: int | None, mapping_name: str, settings_file: Path | None) -> int:
     """Take QuestionnaireResponses by HTTP, and deliver their outcomes within seconds."""
     from integration import mapping as mappings
-    from server import service
+    from server.service import assembly
 
     configured = settings.load(settings_file, os.environ)
     mapping = mappings.load(mapping_name)
     name = site_name or configured.service.site
     if not name:
         raise click.UsageError("give --site NAME, or service.site in the settings")
-    service.serve(configured, configured.site(name), mapping, port=configured.service.port if port is None else port)
+    assembly.serve(configured, configured.site(name), mapping, port=configured.service.port if port is None else port)
     return DONE
 
 

@@ -14,11 +14,11 @@ from typing import Final
 from integration.errors import ServerRefusedError
 from integration.settings import Site
 from integration.sources.client import FhirClient
-from server import comparison, references
-from server.entries import Entry, Settlement
+from server.delivery import comparison, references
+from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
 from server.ledger import Ledger
-from server.lookup import Found, Lookup, NotSearchableError, by_type
-from server.states import IN_CHART, Books, State
+from server.ledger.entries import Entry, Settlement
+from server.ledger.states import IN_CHART, Books, State
 
 logger = logging.getLogger(__name__)
 

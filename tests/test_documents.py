@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from integration import mapping, origin, pipeline, records, settings, statistics, tables
 from integration.sources.files import Files
 from integration.study import StudyFile
-from server import cli, states
+from server import cli
+from server.ledger import states
 
 ROOT = Path(__file__).resolve().parents[1]
 README, CONTRIBUTING, CHANGELOG = (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))

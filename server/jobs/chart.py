@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from integration.settings import Settings, Site
 from integration.sources.client import connect
-from server import delivery
 from server import reconcile as reconciling
-from server.delivery import Progress
+from server.delivery import run as delivery
+from server.delivery.run import Progress
 from server.jobs import stores
 
 

@@ -19,7 +19,7 @@ from integration.sources.resource import RawResource
 from integration.warehouse import StoreCounts, Warehouse
 from server.jobs import stores
 from server.ledger import Ledger
-from server.planning import PlanCounts
+from server.ledger.planning import PlanCounts
 
 PulledPage = Callable[[str, int], None]
 """Called for each page of a search: resource type, resources on it."""

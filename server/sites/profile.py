@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.entries import Entry
-from server.resolution import Resolver
-from server.writer import Writer
+from server.delivery.resolution import Resolver
+from server.delivery.writer import Writer
+from server.ledger.entries import Entry
 
 Group = Sequence[Entry]
 """The due entries of one response, in order of sending; or the due Devices."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
-from server.delivery import DeliveryReport
+from server.delivery.run import DeliveryReport
+from server.ledger.states import State
 from server.reconcile import Reconciliation
-from server.states import State
 from server.terminal import Terminal
 
 _MOST_FINDINGS_SHOWN: Final = 20

@@ -11,7 +11,7 @@ from integration import pipeline
 from integration.report import comparison
 from integration.report.results import Results
 from integration.warehouse import StoreCounts
-from server.planning import PlanCounts
+from server.ledger.planning import PlanCounts
 from server.terminal import Terminal
 
 _MOST_REJECTIONS_SHOWN: Final = 10

@@ -9,7 +9,7 @@ from integration import outcomes
 from integration.errors import ServerRefusedError
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
-from server.delivery import deliver
+from server.delivery.run import deliver
 from server.ledger import Ledger
 from server.reconcile import Reconciliation, reconcile
 

@@ -12,7 +12,7 @@ from integration.errors import ServerUnreachableError
 from integration.settings import Limits, Site
 from integration.sources import search
 from integration.sources.client import Answer, Clock, FhirClient, connect
-from server.delivery import deliver
+from server.delivery.run import deliver
 from server.demo import fhir_server
 from server.ledger import Ledger
 from server.reconcile import reconcile

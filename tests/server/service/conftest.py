@@ -14,11 +14,11 @@ from flask.testing import FlaskClient
 from integration import intake, mapping, msis29, outcomes
 from integration.mapping import Mapping
 from integration.records import Response
-from server.app import create_app
-from server.inbox import Inbox
-from server.inbox_reader import InboxReader
 from server.ledger import Ledger
-from server.services import Services
+from server.service.app import create_app
+from server.service.inbox import Inbox
+from server.service.inbox_reader import InboxReader
+from server.service.services import Services
 
 NOW = datetime(2012, 6, 1, 12, 0, tzinfo=UTC)
 FHIR = "application/fhir+json"

@@ -10,7 +10,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from integration.errors import ConfigurationError, ServerUnreachableError
-from server.app import create_app, require_loopback
+from server.service.app import create_app, require_loopback
 
 
 def test_health_counts_the_inbox(service: Any, body: Any) -> None:

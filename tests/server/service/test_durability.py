@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from integration import outcomes
-from server.inbox import Inbox
-from server.inbox_reader import InboxReader, Sweep
+from server.service.inbox import Inbox
+from server.service.inbox_reader import InboxReader, Sweep
 
 DYING_SERVICE = """
 import datetime, os, pathlib, signal, sys
 from integration import intake, mapping
-from server.app import create_app
+from server.service.app import create_app
 from integration import outcomes
-from server.inbox import Inbox
-from server.services import Services
+from server.service.inbox import Inbox
+from server.service.services import Services
 
 def now():
     return datetime.datetime(2012, 6, 1, tzinfo=datetime.UTC)

@@ -7,8 +7,8 @@ import pytest
 
 from integration import outcomes
 from integration.errors import ServerUnreachableError
-from server.inbox import Arrival
-from server.inbox_reader import InboxReader, Sweep
+from server.service.inbox import Arrival
+from server.service.inbox_reader import InboxReader, Sweep
 
 KINDS = ("panel", "physical", "psychological", "provenance")
 

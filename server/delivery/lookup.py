@@ -21,7 +21,7 @@ from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
 from integration.sources import search
 from integration.sources.client import FhirClient
-from server.entries import Entry
+from server.ledger.entries import Entry
 
 _KEYS_PER_SEARCH: Final = 40  # 40 x 110 characters stay under the 8 kB that servers take in a request line
 _PARAMETERS: Final = {"Observation": "identifier", "Device": "identifier", "Provenance": "_tag"}

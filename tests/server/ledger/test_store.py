@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from integration import outcomes
 from integration.errors import DeliveryError, InputError
 from server.ledger import Entry, Ledger, PlanCounts, Settlement
-from server.states import IllegalTransitionError, State
+from server.ledger.states import IllegalTransitionError, State
 
 BuildOutcome = Callable[..., outcomes.Outcome]
 Resource = outcomes.Resource

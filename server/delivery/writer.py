@@ -12,10 +12,10 @@ from typing import Final
 from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
-from server import references
-from server.entries import Entry, Settlement, timestamp
+from server.delivery import references
 from server.ledger import Ledger
-from server.states import State
+from server.ledger.entries import Entry, Settlement, timestamp
+from server.ledger.states import State
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from integration.sources.client import FhirClient
 from server.ledger import Ledger
 from server.reconcile import reconcile
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RESPONSES = 50
 RESOURCES = 4 * RESPONSES + 1
 
@@ -26,7 +26,7 @@ SCRIPT = """
     from pathlib import Path
     from integration.settings import Limits, Site
     from integration.sources.client import connect
-    from server.delivery import deliver
+    from server.delivery.run import deliver
     from server.ledger import Ledger
 
     path, url, profile, kill_at = sys.argv[1:]

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from integration.outcomes import Resource
-from server.planning import Change, Kind
-from server.states import State
+from server.ledger.planning import Change, Kind
+from server.ledger.states import State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

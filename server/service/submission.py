@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from integration.outcomes import Resource
-from server.operation_outcome import RefusedError
+from server.service.operation_outcome import RefusedError
 
 RESOURCE_TYPE: Final = "QuestionnaireResponse"
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")

@@ -11,11 +11,11 @@ from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
 from integration.settings import Site
 from integration.sources.client import Clock
-from server import comparison, references
-from server.entries import Entry, Settlement
+from server.delivery import comparison, references
+from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
 from server.ledger import Ledger
-from server.lookup import Found, Lookup, NotSearchableError, by_type
-from server.states import State
+from server.ledger.entries import Entry, Settlement
+from server.ledger.states import State
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@ from typing import get_args
 
 import pytest
 
-from server import states
-from server.states import Books, IllegalTransitionError, State
+from server.ledger import states
+from server.ledger.states import Books, IllegalTransitionError, State
 
 STATES: tuple[State, ...] = get_args(State)
 

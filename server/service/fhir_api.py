@@ -14,12 +14,12 @@ from werkzeug.datastructures import ETags
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from integration.intake import Rejection
-from server import negotiation, submission
-from server.capability import capability_statement
-from server.inbox import Arrival, Receipt, VersionConflictError
-from server.operation_outcome import RefusedError, answer, operation_outcome
-from server.services import Services
-from server.submission import RESOURCE_TYPE, Submission
+from server.service import negotiation, submission
+from server.service.capability import capability_statement
+from server.service.inbox import Arrival, Receipt, VersionConflictError
+from server.service.operation_outcome import RefusedError, answer, operation_outcome
+from server.service.services import Services
+from server.service.submission import RESOURCE_TYPE, Submission
 
 logger = logging.getLogger(__name__)
 

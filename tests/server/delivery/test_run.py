@@ -12,7 +12,7 @@ from integration import outcomes
 from integration.errors import DeliveryError, ServerRefusedError, ServerUnreachableError
 from integration.settings import Limits, Site
 from integration.sources.client import Clock, FhirClient
-from server.delivery import DeliveryReport, deliver
+from server.delivery.run import DeliveryReport, deliver
 from server.ledger import Ledger
 from server.reconcile import reconcile
 

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from integration.errors import ConfigurationError, DeliveryError
-from server import fhir_api
-from server.operation_outcome import Refusal, RefusedError, refused
-from server.services import Services
+from server.service import fhir_api
+from server.service.operation_outcome import Refusal, RefusedError, refused
+from server.service.services import Services
 
 logger = logging.getLogger(__name__)
 

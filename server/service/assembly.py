@@ -21,12 +21,13 @@ from integration.records import Response
 from integration.settings import Settings, Site
 from integration.sources.client import connect
 from integration.warehouse import Warehouse
-from server import app, delivery
-from server.inbox import Inbox
-from server.inbox_reader import InboxReader
+from server.delivery import run as delivery
 from server.jobs import stores
-from server.services import Services
-from server.worker import Step, Worker
+from server.service import app
+from server.service.inbox import Inbox
+from server.service.inbox_reader import InboxReader
+from server.service.services import Services
+from server.service.worker import Step, Worker
 
 logger = logging.getLogger(__name__)
 _GONE = (404, 410)

@@ -8,7 +8,7 @@ from typing import Final
 from flask import Request
 from werkzeug.http import parse_options_header
 
-from server.operation_outcome import RefusedError
+from server.service.operation_outcome import RefusedError
 
 SENT_TYPES: Final = ("application/fhir+json", "application/json")
 _ACCEPTED_RANGES: Final = frozenset((*SENT_TYPES, "application/*", "*/*"))

@@ -12,15 +12,15 @@ from typing import Final
 
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
-from server.entries import Entry
+from server.delivery.lookup import Lookup
+from server.delivery.one_by_one import Single
+from server.delivery.resolution import Resolver
+from server.delivery.transactions import Generic
+from server.delivery.writer import StoppedError, Writer
 from server.ledger import Ledger
-from server.lookup import Lookup
-from server.resolution import Resolver
-from server.sites.generic import Generic
+from server.ledger.entries import Entry
+from server.ledger.states import DUE, State
 from server.sites.profile import Group, WriteProfile
-from server.sites.single import Single
-from server.states import DUE, State
-from server.writer import StoppedError, Writer
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from integration.outcomes import Outcome, Resource, content_hash, encode, withdrawn
-from server.states import State
+from server.ledger.states import State
 
 Kind = Literal["device", "physical", "psychological", "panel", "provenance"]
 RANKS: Final[dict[Kind, int]] = {"device": 0, "physical": 1, "psychological": 2, "panel": 3, "provenance": 4}

@@ -15,12 +15,12 @@ from urllib.parse import quote
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource, encode
 from integration.sources.client import Answer, parse_etag, parse_location
-from server import lookup, references
-from server.entries import Entry, Settlement
-from server.resolution import Resolver
+from server.delivery import lookup, references
+from server.delivery.one_by_one import Single
+from server.delivery.resolution import Resolver
+from server.delivery.writer import Writer
+from server.ledger.entries import Entry, Settlement
 from server.sites.profile import Group
-from server.sites.single import Single
-from server.writer import Writer
 
 _NOT_ABOUT_AN_ENTRY = frozenset((401, 403, 408, 429))
 _ABOUT_AN_UPDATE = frozenset((404, 405, 409, 410, 412))

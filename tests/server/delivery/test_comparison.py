@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from server.comparison import differences
+from server.delivery.comparison import differences
 
 DESIRED: dict[str, Any] = {
     "resourceType": "Observation",

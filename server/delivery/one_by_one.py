@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource, encode
 from integration.sources.client import Answer
-from server import references
-from server.entries import Entry, Settlement
-from server.resolution import Resolver
+from server.delivery import references
+from server.delivery.resolution import Resolver
+from server.delivery.writer import CONFLICT, Writer
+from server.ledger.entries import Entry, Settlement
 from server.sites.profile import Group
-from server.writer import CONFLICT, Writer
 
 
 class Single:

@@ -22,11 +22,11 @@ from sqlalchemy.dialects.sqlite import insert
 from integration.errors import DeliveryError
 from integration.outcomes import Outcome, Resource
 from integration.warehouse import open_sqlite
-from server import planning, schema, states
-from server.entries import Entry, Settlement, settled, timestamp
-from server.planning import PlanCounts
-from server.schema import attempts, outcomes, responses
-from server.states import State
+from server.ledger import planning, schema, states
+from server.ledger.entries import Entry, Settlement, settled, timestamp
+from server.ledger.planning import PlanCounts
+from server.ledger.schema import attempts, outcomes, responses
+from server.ledger.states import State
 
 __all__ = ["Entry", "Ledger", "PlanCounts", "Settlement"]
 

@@ -1,4 +1,4 @@
-from server import references
+from server.delivery import references
 
 PANEL = {
     "resourceType": "Observation",

@@ -7,9 +7,9 @@ from pytest_httpserver import HTTPServer
 from integration import outcomes
 from integration.errors import ServerRefusedError
 from integration.sources.client import Clock, FhirClient
-from server.entries import Entry
+from server.delivery.lookup import Lookup, NotSearchableError
 from server.ledger import Ledger
-from server.lookup import Lookup, NotSearchableError
+from server.ledger.entries import Entry
 
 SYSTEM = outcomes.IDENTIFIER_SYSTEM
 
