@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import certifi
 import pytest
 
 from integration import settings
@@ -139,6 +140,9 @@ def test_a_site_name_never_leaves_the_folder_of_sites(tmp_path: Path, name: str)
         ('base_url = "http://h"\nwrite_profile = "epic"\n', ["write_profile", "'generic' or 'single'"]),
         ('base_url = "http://h"\n[authentication]\ntype = "basic"\n', ["authentication.type", "'none'"]),
         ('base_url = "http://h"\n[limits]\npage_size = 0\n', ["limits.page_size"]),
+        ('base_url = "http://h"\nca_file = "missing.pem"\n', ["ca_file", "sites/missing.pem cannot be read (no such"]),
+        ('base_url = "http://h"\nca_file = "north.toml"\n', ["ca_file", "sites/north.toml holds no certificates"]),
+        ('base_url = "http://h"\nca_file = 3\n', ["ca_file"]),
         ('base_url = "http://h"\nname = "x"\n', ["name: remove it"]),
     ],
 )
@@ -150,3 +154,69 @@ def test_a_wrong_site_file_is_named_with_its_key_and_what_to_do(tmp_path: Path, 
 
     assert all(word in str(caught.value) for word in [*words, str(path)])
     assert "me:secret" not in str(caught.value)
+
+
+SECURE = 'base_url = "https://h"\n[authentication]\n'
+BACKEND = SECURE + 'type = "smart-backend"\nclient_id = "c"\nkey_file = "k"\nscope = ["system/*.rs"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SECURE + 'type = "smart-backend"\n', ["type 'smart-backend' needs client_id and key_file and scope"]),
+        (SECURE + 'type = "smart-backend"\nclient_id = "c"\nkey_file = "k"\nscope = []\n', ["needs scope"]),
+        (SECURE + 'type = "client-secret"\nclient_id = "c"\n', ["type 'client-secret' needs secret_file"]),
+        (SECURE + 'type = "bearer"\n', ["type 'bearer' needs token_file"]),
+        (
+            SECURE + 'type = "bearer"\ntoken_file = "t"\nkey_id = "k"\n',
+            ["type 'bearer' does not use key_id; remove it"],
+        ),
+        (SECURE + 'token_file = "t"\n', ["type 'none' does not use token_file"]),
+        (BACKEND + 'token_file = "t"\n', ["does not use token_file"]),
+        (BACKEND + 'token = "hush"\n', ["authentication.token: unknown key; did you mean 'token_"]),
+        (BACKEND + 'client_secret = "hush"\n', ["authentication.client_secret: unknown key"]),
+        (BACKEND + "key_id = 7\n", ["authentication.key_id"]),
+        (BACKEND + 'token_url = "http://h/token"\n', ["authentication.token_url", "https://"]),
+        (BACKEND + 'token_url = "h/token"\n', ["authentication.token_url", "https://"]),
+        (BACKEND.replace('["system/*.rs"]', '"system/*.rs"'), ["authentication.scope"]),
+        (BACKEND.replace("system/*.rs", "system/*.rs openid"), ["authentication.scope", "without blanks"]),
+        (BACKEND.replace("https:", "http:"), ["authentication: ", "base_url must start with https://"]),
+        (BACKEND.replace("https://h", "http://127.0.0.1.example.invalid"), ["base_url must start with https://"]),
+        (BACKEND.replace("https://h", "ftp://h"), ["base_url: must start with http:// or https://"]),
+    ],
+)
+def test_a_login_that_cannot_work_is_named_with_its_key(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = write(tmp_path / "sites" / "north.toml", text)
+
+    with pytest.raises(SettingsError) as caught:
+        settings.load(write(tmp_path / "x.toml", ""), {}).site("north")
+
+    assert all(word in str(caught.value) for word in [*words, str(path)])
+    assert "hush" not in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+def test_files_of_a_login_lie_beside_the_site_file_unless_they_say_otherwise(tmp_path: Path) -> None:
+    write(tmp_path / "sites" / "a.toml", BACKEND)
+    write(tmp_path / "sites" / "b.toml", BACKEND.replace('"k"', '"/etc/k"'))
+    loaded = settings.load(write(tmp_path / "x.toml", ""), {})
+
+    assert loaded.site("a").authentication.key_file == tmp_path / "sites" / "k"
+    assert loaded.site("b").authentication.key_file == Path("/etc/k")
+    assert loaded.site("a").authentication.scope == ("system/*.rs",)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8090", "[::1]:8090", "localhost"])
+def test_a_login_needs_no_https_on_this_machine(tmp_path: Path, host: str) -> None:
+    write(tmp_path / "sites" / "north.toml", BACKEND.replace("https://h", f"http://{host}/fhir"))
+
+    site = settings.load(write(tmp_path / "x.toml", ""), {}).site("north")
+
+    assert (site.base_url, site.authentication.type) == (f"http://{host}/fhir", "smart-backend")
+
+
+def test_the_authorities_of_a_site_are_a_file_of_certificates(tmp_path: Path) -> None:
+    write(tmp_path / "sites" / "ca.pem", Path(certifi.where()).read_text(encoding="utf-8"))
+    write(tmp_path / "sites" / "north.toml", 'base_url = "https://h"\nca_file = "ca.pem"\n')
+
+    assert settings.load(write(tmp_path / "x.toml", ""), {}).site("north").ca_file == tmp_path / "sites" / "ca.pem"
