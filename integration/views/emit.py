@@ -11,7 +11,7 @@ from typing import Any
 
 from integration.views import tree
 from integration.views.conditions import Body, Conditions, Names, presence
-from integration.views.schema import DATE, NUMBER
+from integration.views.schema import DATE, NUMBER, TEXT
 from integration.views.source import Writer
 
 
@@ -94,6 +94,27 @@ class Emitter:
         if node.index is not None:
             items = self.collection(node.source, names)
             return self.writer.assigned("item", self._indexed(items, node.index, names))
+        return self._first_of_first(node, names) or self._picked(node, names)
+
+    def _first_of_first(self, node: tree.Pick, names: Names) -> str:
+        """Write a look at the first item of a list, which nearly always is the only one; loop where it has nothing."""
+        field = node.source
+        if node.is_last or not isinstance(field, tree.Field) or field.is_list or not field.kind:
+            return ""
+        above = field.source
+        if not isinstance(above, tree.Field) or not above.is_list or above.source.is_many or above.type == "Element":
+            return ""
+        source = self.one(above.source, names)
+        if not self.writer.is_there(source):
+            return ""
+        items = self.writer.assigned(above.option.attribute, f"{source}.{above.option.attribute}")
+        first = self._read(field, f"{items}[0].{field.option.attribute}")
+        found = self.writer.assigned("first", f"{first} if {items} else None")
+        with self.writer.block(f"if {found} is None and len({items}) > 1:"):
+            self.each(node.source, names, lambda item: self._keep_picked(node, found, item, self.writer.loops - 1))
+        return found
+
+    def _picked(self, node: tree.Pick, names: Names) -> str:
         found = self.writer.assigned("last" if node.is_last else "first", "None")
         loops = self.writer.loops
         self.each(node.source, names, lambda item: self._keep_picked(node, found, item, loops))
@@ -158,9 +179,9 @@ class Emitter:
             return self.writer.assigned("key", f"reference_key({item})")
         if not self.writer.is_there(item):
             item = self.writer.assigned("reference", f"{item} or ''")
-        wanted, found, key = self.writer.constant(node.wanted), self.writer.name("type"), self.writer.name("key")
-        self.writer.line(f'{found}, _, {key} = {item}.partition("/")')
-        is_odd = " or ".join([f"{found} != {wanted}", f"not {key}", *(f'"{each}" in {key}' for each in "/?#")])
+        wanted, prefix = self.writer.constant(node.wanted), self.writer.constant(f"{node.wanted}/")
+        key = self.writer.assigned("key", f"{item}.removeprefix({prefix})")
+        is_odd = " or ".join([f"{key} is {item}", f"not {key}", *(f'"{each}" in {key}' for each in "/?#")])
         with self.writer.block(f"if {is_odd}:"):
             self.writer.line(f"{key} = reference_key_of({item}, {wanted})")
         return key
@@ -239,7 +260,9 @@ class Emitter:
             body(source)
 
     def _if_true(self, node: tree.Filter, names: Names, item: str, body: Body) -> None:
-        with self.writer.block(f"if {self.truth(node.criterion, names)}:"):
+        comparisons = _comparisons(node.criterion) if self.writer.is_there(item) else ()
+        codes = [f"{item}.{field.option.attribute} == {self.writer.constant(text)}" for field, text in comparisons]
+        with self.writer.block(f"if {' and '.join(codes) or self.truth(node.criterion, names)}:"):
             body(item)
 
     def _if_keyed(self, node: tree.Keyed, names: Names, item: str, body: Body) -> None:
@@ -282,6 +305,23 @@ _ONE: Mapping[type[tree.Tree], Callable[[Emitter, Any, Names], str]] = {
     tree.EqualElements: Emitter._boolean,
     tree.Order: Emitter._boolean,
 }
+
+
+def _comparisons(node: tree.Tree) -> list[tuple[tree.Field, str]]:
+    """Return what a criterion compares if it is nothing but comparisons of an item's own texts with constants.
+
+    The shortest constant comes first: a code tells more items apart than its system does. Nothing for other criteria.
+    """
+    match node:
+        case tree.Logic(operator="and"):
+            left, right = _comparisons(node.left), _comparisons(node.right)
+            return sorted([*left, *right], key=lambda each: len(each[1])) if left and right else []
+        case tree.Equal(
+            is_negated=False, left=tree.Field(source=tree.Focus()) as field, right=tree.Constant(value=text)
+        ):
+            is_plain = field.kind == TEXT and not field.is_many and not field.is_list
+            return [(field, text)] if is_plain and isinstance(text, str) else []
+    return []
 
 
 def _boundary(node: tree.Boundary) -> str:

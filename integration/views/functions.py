@@ -48,30 +48,36 @@ class Body:
         """
         once = self.once if is_once else {}
         first = next(at for at in range(self.width) if at not in once)
-        name = "fill_once" if once else "fill"
+        name, size = "fill_once" if once else "fill", f"size = len(c_{first})"
+        is_single = self._is_single() and not self.is_checked
+        cut = [] if is_single else [f"del c_{at}[size:]" for at in range(self.width) if at not in once]
         return "\n".join(
             [
                 f"def {name}(texts, decode, limit, broken, check, counts, {self._lists()}):",
-                f"    size = len(c_{first})",
+                *_indented(1, [] if is_single else [size]),
                 "    for text in texts:",
                 "        try:",
                 "            if not text.isascii():",
                 "                text.decode()",
                 "            resource = decode(text)",
                 *(f"        {_continuing(line)}" for line in self._appending(once)),
-                *(["            check(size)"] if self.is_checked else []),
+                *_indented(3, ["check(size)"] if self.is_checked else []),
                 *self._counted(once, first),
                 "        except errors as error:",
-                *(f"            del c_{at}[size:]" for at in range(self.width) if at not in once),
-                "            if broken(text, error):",
-                "                return False",
-                f"        size = len(c_{first})",
-                "        if size >= limit:",
+                *_indented(3, [*cut, "if broken(text, error):", "    return False"]),
+                *_indented(2, [f"if len(c_{first}) >= limit:"] if is_single else [size, "if size >= limit:"]),
                 "            return False",
                 "    return True",
                 "",
             ]
         )
+
+    def _is_single(self) -> bool:
+        """Say whether a resource gives one row at most, and nothing can go wrong once the row is begun."""
+        last = self.lines[-1]
+        codes = self.added.get(last.strip(), [])
+        is_safe = all(code.isidentifier() or code.isdigit() for code in codes)
+        return is_safe and bool(codes) and last.startswith("    add(") and _adds(self) == 1
 
     def _lists(self) -> str:
         return ", ".join(f"c_{at}" for at in range(self.width))
@@ -94,6 +100,15 @@ class Body:
             f"                counts.append(len(c_{first}) - size)",
             *(f"                c_{at}.append({code})" for at, code in once.items()),
         ]
+
+
+def _indented(depth: int, lines: Sequence[str]) -> list[str]:
+    return ["    " * depth + line for line in lines]
+
+
+def _adds(body: Body) -> int:
+    """Count where rows are added."""
+    return sum(line.strip() in body.added for line in body.lines)
 
 
 def _continuing(line: str) -> str:
