@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from integration.outcomes import Outcome, Resource, content_hash, encode, withdrawn
 from server.ledger.states import State
 
-Kind = Literal["device", "physical", "psychological", "panel", "provenance"]
-RANKS: Final[dict[Kind, int]] = {"device": 0, "physical": 1, "psychological": 2, "panel": 3, "provenance": 4}
+Kind = Literal["device", "physical", "psychological", "panel", "document", "provenance"]
+RANKS: Final[dict[Kind, int]] = {
+    "device": 0, "physical": 1, "psychological": 2, "panel": 3, "document": 4, "provenance": 5,
+}  # fmt: skip
 """The order of sending: each resource refers only to those before it."""
 
 _Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shaped:
+    """One resource as a site takes it.
+
+    Attributes:
+        kind: what it says.
+        resource: with a derived `id`; references to resources of ours use their derived ids.
+        observations: how many of the books' Observations it stands for: 1 for a score or the panel, 0 for what only
+            goes along, more for a document in place of several.
+        dropped: paths of the canonical resource that this site does not get, in its order.
+        problem: why a person must see to it before anything is sent; empty: nothing in the way.
+    """
+
+    kind: Kind
+    resource: Resource
+    observations: int = 0
+    dropped: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Rules(Protocol):
+    """How a site's chart may be changed after something was written to it."""
+
+    def amended(self, resource: Resource) -> Resource | None:
+        """Return a changed content as it is written over an older one; None if the site permits no such thing."""
+
+    def retracted(self, resource: Resource) -> Resource | None:
+        """Return a content as it is taken back; None if the site permits no such thing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
