@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from integration.errors import ViewError
 from integration.views import CompiledView, compile_view, compile_views, fhirpath
+from integration.views.values import Amount
 
 Json = dict[str, Any]
 Row = dict[str, Any]
@@ -31,7 +32,7 @@ class SeveralValuesError(Exception):
 def evaluate(node: fhirpath.Node, focus: list[Any], index: int) -> list[Any]:
     match node:
         case fhirpath.Literal():
-            return [] if node.value is None else [node.value]
+            return [] if node.value is None else [literal(node.value)]
         case fhirpath.Variable():
             return [index] if node.name == "%rowIndex" else focus
         case fhirpath.Member():
@@ -44,6 +45,10 @@ def evaluate(node: fhirpath.Node, focus: list[Any], index: int) -> list[Any]:
         case fhirpath.Call():
             return call(node, focus, index)
     raise TypeError(node)
+
+
+def literal(value: Any) -> Any:
+    return mg(float(value.number), value.unit) if isinstance(value, Amount) else value
 
 
 def children(items: list[Any], name: str) -> list[Any]:
@@ -60,7 +65,8 @@ def single(items: list[Any]) -> Any:
 def binary(node: fhirpath.Binary, focus: list[Any], index: int) -> list[Any]:
     left, right = evaluate(node.left, focus, index), evaluate(node.right, focus, index)
     if node.operator in ("=", "!="):
-        return [] if not left or not right else [(left == right) == (node.operator == "=")]
+        verdict = same(left, right) if left and right else None
+        return [] if verdict is None else [verdict == (node.operator == "=")]
     one, other = single(left), single(right)
     table = {"and": three_and, "or": three_or}
     if node.operator in table:
@@ -70,6 +76,35 @@ def binary(node: fhirpath.Binary, focus: list[Any], index: int) -> list[Any]:
     if one is None or other is None:
         return []
     return [{"<": one < other, ">=": one >= other}[node.operator]]
+
+
+def same(left: Any, right: Any, key: str = "") -> bool | None:
+    """Say whether two JSON values are equal in everything; None: not known."""
+    if isinstance(left, list) and isinstance(right, list):
+        pairs = [same(one, other, key) for one, other in zip(left, right, strict=False)]
+        return all_of(len(left) == len(right), *pairs)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return same_quantity(left, right) if "value" in left or "value" in right else same_children(left, right)
+    if key == "valueDate" and left != right and (left.startswith(right) or right.startswith(left)):
+        return None
+    return bool(left == right)
+
+
+def same_children(left: Json, right: Json) -> bool | None:
+    there = [{key for key, child in each.items() if child not in (None, [])} for each in (left, right)]
+    pairs = [same(left[key], right[key], key) for key in sorted(there[0] & there[1])]
+    return all_of(there[0] == there[1], *pairs)
+
+
+def same_quantity(left: Json, right: Json) -> bool | None:
+    """Every quantity that is generated has a value, and UCUM's unit or none."""
+    if left.get("code") != right.get("code"):
+        return None
+    return left["value"] == right["value"] if "code" in left else same_children(left, right)
+
+
+def all_of(*verdicts: bool | None) -> bool | None:
+    return functools.reduce(three_and, verdicts)
 
 
 def three_and(one: bool | None, other: bool | None) -> bool | None:
@@ -95,7 +130,7 @@ def call(node: fhirpath.Call, focus: list[Any], index: int) -> list[Any]:
     if node.name == "join":
         return [single(evaluate(node.arguments[0], focus, index)).join(items)]
     found: dict[str, list[Any]] = {"exists": [bool(items)], "empty": [not items], "count": [len(items)]}
-    return items[:1] if node.name == "first" else found[node.name]
+    return {"first": items[:1], "last": items[-1:], **found}[node.name]
 
 
 # --- the view
@@ -165,14 +200,28 @@ def columns(select: Json) -> list[tuple[str, Json]]:
 words = st.sampled_from(["a", "b", "c"])
 
 
+def mg(value: float, unit: str = "mg") -> Json:
+    return {"value": value, "system": "http://unitsofmeasure.org", "code": unit}
+
+
+amounts = st.sampled_from([1, 1.0, 2])
+quantities = st.one_of(
+    st.builds(mg, amounts, st.sampled_from(["mg", "g"])), st.builds(lambda one: {"value": one}, amounts)
+)
+codings = st.fixed_dictionaries({}, optional={"code": words, "display": words})
+dates = st.sampled_from(["2020", "2020-01", "2020-02"])
+companions = st.fixed_dictionaries({"id": words})
+
+
 def items(depth: int) -> st.SearchStrategy[list[Json]]:
     """Items with answers and, down to a depth, items under both."""
     below: dict[str, Any] = {"item": items(depth - 1)} if depth else {}
-    answer = st.fixed_dictionaries(
-        {}, optional={"valueInteger": st.integers(0, 3), "valueString": words, "valueBoolean": st.booleans(), **below}
-    )
+    values = {"valueInteger": st.integers(0, 3), "valueString": words, "valueBoolean": st.booleans()}
+    compared = {"valueCoding": codings, "valueQuantity": quantities, "valueDate": dates}
+    answer = st.fixed_dictionaries({}, optional={**values, **compared, **below})
     item = st.fixed_dictionaries(
-        {"linkId": words}, optional={"text": words, "answer": st.lists(answer, max_size=2), **below}
+        {"linkId": words},
+        optional={"_linkId": companions, "text": words, "answer": st.lists(answer, max_size=2), **below},
     )
     return st.lists(item, max_size=2)
 
@@ -191,11 +240,31 @@ ITEM_TEXTS = [
 ]
 ITEM_BOOLEANS = ["answer.value.ofType(boolean)", "item.answer.value.ofType(boolean)"]
 ITEM_INTEGERS = ["answer.value.ofType(integer)", "item.count()", "item.answer.value.ofType(integer)"]
+ELEMENTS = [
+    ["item", "item.item", "item.first()", "item.item.last()", "item.where(linkId = 'a')", "item.answer.item"],
+    ["item.answer", "item.item.answer", "item.answer.first()", "item.answer.last()"],
+    ["item.answer.value.ofType(Coding)", "item.first().answer.value.ofType(Coding).first()"],
+    ["item.answer.value.ofType(Quantity)", "item.answer.value.ofType(Quantity).first()", "1 'mg'", "2.0 'g'"],
+]
+"""Paths to elements with children, those of one type in one list."""
+ITEM_ELEMENTS = [
+    ["$this", "answer.item", "answer.item.first()"],
+    ["answer", "answer.last()"],
+    ["answer.value.ofType(Coding)", "answer.first().value.ofType(Coding)"],
+    ["answer.value.ofType(Quantity)", "answer.value.ofType(Quantity).last()"],
+]
+"""The same from an item only."""
 RESOURCE_TEXTS = ["id", "status", "item.linkId", "item.item.text", "item.answer.value.ofType(string)"]
 
 
+@st.composite
+def texts(draw: st.DrawFn, of_item: bool, depth: int = 1) -> str:
+    """Draw a path to texts; a function, because what composes it is too long to be shown."""
+    return draw(texts_to(of_item, depth))
+
+
 @functools.cache
-def texts(of_item: bool, depth: int = 1) -> st.SearchStrategy[str]:
+def texts_to(of_item: bool, depth: int) -> st.SearchStrategy[str]:
     found = st.sampled_from(ITEM_TEXTS if of_item else RESOURCE_TEXTS)
     found |= st.builds("item[{}].text".format, st.integers(0, 2))
     if depth:
@@ -203,8 +272,22 @@ def texts(of_item: bool, depth: int = 1) -> st.SearchStrategy[str]:
     return found | found.map("{}.first()".format) | found.map("{}.join('-')".format)
 
 
+@st.composite
+def equalities(draw: st.DrawFn, of_item: bool) -> str:
+    """Draw a comparison of elements with children."""
+    at = draw(st.integers(0, len(ELEMENTS) - 1))
+    some = st.sampled_from(ELEMENTS[at] + (ITEM_ELEMENTS[at] if of_item else []))
+    return f"({draw(some)} {draw(st.sampled_from(['=', '!=']))} {draw(some)})"
+
+
+@st.composite
+def conditions(draw: st.DrawFn, of_item: bool, depth: int = 1) -> str:
+    """Draw what is true, false or nothing."""
+    return draw(conditions_on(of_item, depth))
+
+
 @functools.cache
-def conditions(of_item: bool, depth: int = 1) -> st.SearchStrategy[str]:
+def conditions_on(of_item: bool, depth: int) -> st.SearchStrategy[str]:
     path = texts(of_item, depth)
     booleans = [f"{each}.first()" for each in ITEM_BOOLEANS] if of_item else ["true", "{}"]
     integers = st.sampled_from(ITEM_INTEGERS if of_item else ["item.count()"])
@@ -212,6 +295,7 @@ def conditions(of_item: bool, depth: int = 1) -> st.SearchStrategy[str]:
         st.builds("{}.{}()".format, path, st.sampled_from(["exists", "empty"])),
         st.builds("({} {} '{}')".format, path, st.sampled_from(["=", "!="]), words),
         st.builds("({} = {})".format, path, path),
+        equalities(of_item),
         st.builds("({}.first() < '{}')".format, path, words),
         st.sampled_from(booleans),
         st.builds("({}.first() >= {})".format, integers, st.integers(0, 2)),
