@@ -53,7 +53,6 @@ class Batches:
         self._functions, self._encode, self._refuse = functions, encode, refuse
         self._decoders, self._narrow_failures = decoders, 0
         self._is_once = bool(program.body.once)
-        self._fill = functions.fill(is_once=self._is_once)
         self._builder = Builder(program.columns, program.body.once)
 
     def over(self, resources: Iterable[Any]) -> Iterator[pa.RecordBatch]:
@@ -73,11 +72,12 @@ class Batches:
         """Go on without repeating where the first resources have few rows each."""
         if len(self._builder) < WORTH_REPEATING * len(self._builder.counts):
             self._builder.repeat()
-            self._fill = self._functions.fill(is_once=False)
+            self._is_once = False
 
     def _run(self, texts: Iterable[Any], limit: float) -> bool:
         to, decode = self._builder, self._decoders[0]
-        is_done: bool = self._fill(texts, decode, limit, self._broken, to.check, to.counts, *to.lists)
+        fill = self._functions.fill(is_once=self._is_once, is_narrow=len(self._decoders) > 1)
+        is_done: bool = fill(texts, decode, limit, self._broken, to.check, to.counts, *to.lists)
         return is_done
 
     def _broken(self, resource: Any, error: Exception) -> bool:

@@ -38,9 +38,12 @@ class Functions:
         """Return `columns(resource, c_0, c_1, …)`."""
         return self._defined("columns", self._program.body.columns)
 
-    def fill(self, *, is_once: bool) -> Function:
-        """Return `fill(texts, decode, limit, broken, check, counts, c_0, c_1, …)`."""
-        return self._defined("fill_once" if is_once else "fill", lambda: self._program.body.fill(is_once=is_once))
+    def fill(self, *, is_once: bool, is_narrow: bool) -> Function:
+        """Return `fill(texts, decode, limit, broken, check, counts, c_0, c_1, …)`, for the narrow decoder or not."""
+        body = self._program.body
+        is_narrow = is_narrow and bool(body.looked_up)
+        name = f"fill{'_once' if is_once else ''}{'_narrow' if is_narrow else ''}"
+        return self._defined(name, lambda: body.fill(name, is_once=is_once, is_narrow=is_narrow))
 
     def _defined(self, name: str, source: Callable[[], str]) -> Function:
         if name not in self._namespace:

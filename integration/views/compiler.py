@@ -16,7 +16,7 @@ from integration.views.functions import Body
 from integration.views.repeat import Repeats
 from integration.views.resolve import Resolver
 from integration.views.schema import VERSIONS, Schema, load, nearest
-from integration.views.shapes import ANY_RESOURCE, Shape
+from integration.views.shapes import ANY_RESOURCE, Shape, keys
 from integration.views.source import Writer
 from integration.views.steps import Inner, Steps, focus_on
 
@@ -82,7 +82,7 @@ class _Compiler:
         names = check_names(self._view)
         root = Shape(self._view.resource)
         self._write(names, root)
-        body = self._body(names)
+        body = self._body(names, root)
         return Program(
             name=self._view.name,
             resource=self._view.resource,
@@ -112,7 +112,16 @@ class _Compiler:
     def _constants(self) -> list[str]:
         return [f"# {name} = {value!a}" for name, value in self._writer.constants.items()]
 
-    def _body(self, names: Sequence[str]) -> Body:
+    def _looked_up(self, root: Shape) -> dict[str, str]:
+        """Return the lines that look a key up which a narrow decoder of the root looks up itself."""
+        known = keys(root)
+        return {
+            line: narrow
+            for line, (shape, key, narrow) in self._emitter.look_ups.items()
+            if (shape.itself(), key) in known
+        }
+
+    def _body(self, names: Sequence[str], root: Shape) -> Body:
         is_checked = {name for name, column in self._columns.types.items() if column.may_overflow}
         once = {at: self._known[name] for at, name in enumerate(names) if name in self._known.keys() - is_checked}
         return Body(
@@ -120,6 +129,7 @@ class _Compiler:
             added=self._added,
             width=len(names),
             once=once if len(once) < len(names) else {},
+            looked_up=self._looked_up(root),
             is_checked=bool(is_checked),
         )
 

@@ -90,8 +90,17 @@ def write(group: Group, emitter: Emitter, names: Names) -> dict[str, str]:
     found, at = writer.name("found"), writer.name("at")
     writer.line(f"{found} = [{_empty(group, len(places))}]")
     node = group.shared.source if isinstance(group.shared, tree.Pick) else group.shared
-    keyed = _keyed(node, writer.constant(places), at)
-    emitter.each(keyed, names, lambda item: _keep(group, emitter, f"{found}[{at}]", item))
+    keyed = _keyed(node, _noted(node, len(group.wanted), writer.constant(places), places), at)
+    items, value = _apart(keyed) if isinstance(group.shared, tree.Pick) else (keyed, None)
+
+    def keep(item: str) -> None:
+        if value is None:
+            _keep(group, emitter, f"{found}[{at}]", item)
+            return
+        with writer.block(f"if {found}[{at}] is None:"):
+            writer.line(f"{found}[{at}] = {emitter.one(value, names.on(item))}")
+
+    emitter.each(items, names, keep)
     values = [writer.name(_stem(group.shared)) for _ in places]
     writer.line(f"{', '.join(values)}, = {found}")
     return {column: values[places[wanted]] for column, wanted in group.wanted.items()}
@@ -119,6 +128,35 @@ def _keep(group: Group, emitter: Emitter, place: str, item: str) -> None:
         with writer.block(f"if {place} is not None:"):
             writer.line(f"raise several({writer.constant(group.shared.path)})")
         writer.line(f"{place} = {item}")
+
+
+def _apart(node: tree.Tree) -> tuple[tree.Tree, tree.Tree | None]:
+    """Split a chain of elements behind keyed items: the items, and the first value of one item.
+
+    A list of values at its end stays in the loop, which leaves out what is null in it.
+    """
+    steps: list[tree.Field] = []
+    items = node
+    while isinstance(items, tree.Field):
+        steps.append(items)
+        items = items.source
+    if not isinstance(items, tree.Keyed) or not steps or steps[0].is_list:
+        return node, None
+    value: tree.Tree = tree.Focus(type=items.type, shape=items.shape, path=items.path)
+    for step in reversed(steps):
+        value = dataclasses.replace(step, source=value, is_many=step.is_list or value.is_many)
+    first = tree.Pick(type=value.type, shape=value.shape, path=value.path, source=value)
+    return items, first if value.is_many else value
+
+
+def _noted(node: tree.Tree, uses: int, name: str, places: Places) -> str:
+    """Note where the key is read that it is looked up; return the dict's name."""
+    while not (isinstance(node, tree.Filter) and isinstance(node.criterion, tree.Equal)):
+        node = node.source  # type: ignore[attr-defined]  # a chain down to a filter: see _split
+    key = node.criterion.left
+    if isinstance(key, tree.Field) and key.source.shape:
+        key.source.shape.look_up(key.option, uses, name, places)
+    return name
 
 
 def _keyed(node: tree.Tree, places: str, at: str) -> tree.Tree:

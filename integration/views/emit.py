@@ -1,7 +1,8 @@
 """Checked tree -> Python source.
 
 `each` writes a loop whose body runs once an item; `one` writes what is needed to have the single value under a name
-(None for nothing); `truth` gives the Python condition of a filter.
+(None for nothing); `truth` gives the Python condition of a filter. `look_ups` has, by line that looks a key up in a
+dict, the element that holds the key, and the line for a decoder that has looked it up already.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from integration.views import tree
 from integration.views.conditions import Body, Conditions, Names, presence
 from integration.views.schema import DATE, NUMBER, TEXT
+from integration.views.shapes import Shape
 from integration.views.source import Writer
 
 
@@ -20,6 +22,7 @@ class Emitter:
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
+        self.look_ups: dict[str, tuple[Shape, str, str]] = {}
         self._conditions = Conditions(writer, one=self.one, each=self.each, collection=self.collection)
 
     # --- single values
@@ -266,7 +269,11 @@ class Emitter:
             body(item)
 
     def _if_keyed(self, node: tree.Keyed, names: Names, item: str, body: Body) -> None:
-        self.writer.line(f"{node.at} = {node.places}[{self.one(node.key, names)}]")
+        key = self.one(node.key, names)
+        line = f"{node.at} = {node.places}[{key}]"
+        self.writer.line(line)
+        if isinstance(node.key, tree.Field) and node.key.source.shape:
+            self.look_ups[line] = node.key.source.shape, node.key.option.key, f"{node.at} = {key}.{node.places}"
         with self.writer.block(f"if {node.at} is not None:"):
             body(item)
 

@@ -23,6 +23,7 @@ class Body:
         added: by line that adds a row, the code of each column's value.
         width: how many columns there are.
         once: by column that is known before the first loop, the code of its value; empty where nothing loops.
+        looked_up: by line that looks a key up, the line for the narrow decoder, which gives what is found.
         is_checked: whether the rows of a resource have to be checked for numbers that fit no column.
     """
 
@@ -30,6 +31,7 @@ class Body:
     added: Mapping[str, Sequence[str]]
     width: int
     once: Mapping[int, str]
+    looked_up: Mapping[str, str]
     is_checked: bool
 
     def rows(self) -> str:
@@ -38,17 +40,17 @@ class Body:
 
     def columns(self) -> str:
         """Return the source of `columns`."""
-        return "\n".join([f"def columns(resource, {self._lists()}):", *self._appending({}), ""])
+        return "\n".join([f"def columns(resource, {self._lists()}):", *self._appending({}, is_narrow=False), ""])
 
-    def fill(self, *, is_once: bool) -> str:
-        """Return the source of `fill(texts, decode, limit, broken, check, counts, c_0, c_1, …)`.
+    def fill(self, name: str, *, is_once: bool, is_narrow: bool) -> str:
+        """Return the source of a function `name(texts, decode, limit, broken, check, counts, c_0, c_1, …)`.
 
         It returns False when `limit` rows are there, True when the texts are at their end. What a text that cannot be
         read has added is cut out again, and the text given to `broken`; if that returns True, so does False here.
         """
         once = self.once if is_once else {}
         first = next(at for at in range(self.width) if at not in once)
-        name, size = "fill_once" if once else "fill", f"size = len(c_{first})"
+        size = f"size = len(c_{first})"
         is_single = self._is_single() and not self.is_checked
         cut = [] if is_single else [f"del c_{at}[size:]" for at in range(self.width) if at not in once]
         return "\n".join(
@@ -60,7 +62,7 @@ class Body:
                 "            if not text.isascii():",
                 "                text.decode()",
                 "            resource = decode(text)",
-                *(f"        {_continuing(line)}" for line in self._appending(once)),
+                *(f"        {_continuing(line)}" for line in self._appending(once, is_narrow=is_narrow)),
                 *_indented(3, ["check(size)"] if self.is_checked else []),
                 *self._counted(once, first),
                 "        except errors as error:",
@@ -82,13 +84,13 @@ class Body:
     def _lists(self) -> str:
         return ", ".join(f"c_{at}" for at in range(self.width))
 
-    def _appending(self, once: Mapping[int, str]) -> Iterator[str]:
+    def _appending(self, once: Mapping[int, str], *, is_narrow: bool) -> Iterator[str]:
         for line in self.lines:
             text = line.lstrip()
             indent = line[: len(line) - len(text)]
             codes = self.added.get(text)
             if codes is None:
-                yield line
+                yield indent + self.looked_up[text] if is_narrow and text in self.looked_up else line
             else:
                 yield from (f"{indent}c_{at}.append({code})" for at, code in enumerate(codes) if at not in once)
 

@@ -8,9 +8,11 @@ list is refused by the decoder.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
+import itertools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -35,12 +37,20 @@ class _Read:
     is_presence_only: bool
     uses: int = 0
     compared_with: list[str] = dataclasses.field(default_factory=list)
+    is_tested: bool = False
+    looked_up: int = 0
+    places: Mapping[str, Mapping[object, int]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_key(self) -> bool:
+        """Say whether the value is only looked up in dicts."""
+        return 0 < self.uses == self.looked_up and not self.is_list and not self.is_tested
 
     @property
     def is_narrow(self) -> bool:
         """Say whether the value is only compared with short texts; long ones take longer to look up than to read."""
         is_short = all(len(text) <= _LONGEST_NARROW for text in self.compared_with)
-        return 0 < self.uses == len(self.compared_with) and is_short and not self.is_list
+        return self.is_key or (0 < self.uses == len(self.compared_with) and is_short and not self.is_list)
 
 
 class Shape:
@@ -74,6 +84,12 @@ class Shape:
         """Note that an element, read once more before, was read only to be compared with a text."""
         self.itself()._reads[option.key].compared_with.append(text)
 
+    def look_up(self, option: Option, uses: int, name: str, places: Mapping[object, int]) -> None:
+        """Note that some of the comparisons of an element are one look-up in a dict of a name."""
+        read = self.itself()._reads[option.key]
+        read.looked_up += uses
+        read.places = {**read.places, name: places}
+
     def read_whole(self) -> None:
         """Note that everything is read here, down to the last child, whatever the version's types have."""
         self.itself()._is_whole = True
@@ -84,6 +100,7 @@ class Shape:
         if option.key not in reads:
             self.read(option, is_list=is_list)
             reads[option.key].is_presence_only = not is_list
+        reads[option.key].is_tested = True
 
     def merge(self, other: Shape) -> None:
         """Make two places of the same type one, so that one struct reads both."""
@@ -98,6 +115,9 @@ class Shape:
             if known is not read:
                 known.uses += read.uses
                 known.compared_with += read.compared_with
+                known.is_tested = known.is_tested or read.is_tested
+                known.looked_up += read.looked_up
+                known.places = {**known.places, **read.places}
             if known.shape and read.shape:
                 known.shape.merge(read.shape)
 
@@ -145,6 +165,18 @@ def has_narrow(shape: Shape) -> bool:
     return any(read.is_narrow for each in shape.within() for read in each.reads().values())
 
 
+def keys(shape: Shape) -> set[tuple[Shape, str]]:
+    """Return for which elements of which shapes the decoder with `is_narrow` looks up the text."""
+    wholes = set(shape.wholes())
+    return {
+        (each, key)
+        for each in shape.within()
+        if each not in wholes
+        for key, read in each.reads().items()
+        if read.is_key
+    }
+
+
 def decoder(
     shape: Shape, schema: Schema, *, is_strict: bool = False, is_narrow: bool = False
 ) -> msgspec.json.Decoder[Any]:
@@ -155,8 +187,9 @@ def decoder(
         schema: the types of the FHIR version.
         is_strict: check that decimals are JSON numbers too. Decimals are kept as raw text, exactly as written, and
             checked when they are used; the strict decoder is for finding where such a check failed.
-        is_narrow: refuse what an element may hold that is only compared with a few texts and is none of them. This
-            decoder is faster where such elements seldom hold anything else; what it refuses has to be decoded again.
+        is_narrow: refuse what an element may hold that is only compared with a few texts and is none of them, and give
+            for what is only looked up in dicts what is found there, see `keys`. This decoder is faster where such
+            elements seldom hold anything else; what it refuses has to be decoded again.
     """
     how = _How(is_strict=is_strict, is_narrow=is_narrow)
     return msgspec.json.Decoder(_structs([shape], schema, how)[0])
@@ -202,9 +235,33 @@ def _fields(shape: Shape, schema: Schema, names: dict[Shape, str], how: _How) ->
     reads = _whole(shape, schema) if shape in how.wholes else shape.reads()
     for key in sorted(reads, key=_order(schema.elements(shape.type)).__getitem__):
         read = reads[key]
+        if how.is_narrow and read.is_key:
+            fields.append((read.option.attribute, *_key_type(read)))
+            continue
         annotation = _annotation(read, names, how)
         fields.append((read.option.attribute, annotation, () if read.is_list else None))
     return fields
+
+
+class _Key(enum.Enum):
+    """A text that is only looked up: for each dict, an attribute of its name holds the place found there, or None."""
+
+    def __new__(cls, text: str, places: Mapping[str, Mapping[object, int]]) -> _Key:
+        """Look a text up in every dict."""
+        key = object.__new__(cls)
+        key._value_ = text
+        for name, of in places.items():
+            setattr(key, name, of.get(text))
+        return key
+
+
+def _key_type(read: _Read) -> tuple[Any, Any]:
+    """Return the type of every text that is looked up, and the key for none."""
+    texts = dict.fromkeys(read.compared_with)
+    none = next(text for text in ("\0" * size for size in itertools.count(1)) if text not in texts)
+    make: Any = _Key
+    every = make("Key", [(f"key_{at}", (text, read.places)) for at, text in enumerate([none, *texts])])
+    return every, every(none)
 
 
 def _whole(shape: Shape, schema: Schema) -> dict[str, _Read]:

@@ -101,6 +101,84 @@ def test_what_is_only_compared_may_hold_anything(unknown: int) -> None:
     assert [error.path for error in errors] == ["resourceType"]
 
 
+@pytest.mark.parametrize("link", [None, 7, "", "\0", "\0\0", "a", "z", {}, []])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        [{"name": "any", "path": "item.where(linkId.exists()).count()"}],
+        [{"name": "texts", "path": "item.linkId", "collection": True}],
+        [{"name": "one", "path": "item.where(linkId = 'a').exists()"}],
+        [{"name": f"t_{link}", "path": f"item.where(linkId = '{link}').text.first()"} for link in "zxay"],
+        [{"name": "equal", "path": "item.where($this = %resource.item.last()).count()"}],
+    ],
+)
+def test_a_key_is_looked_up_whatever_else_reads_it(link: Any, more: list[Any]) -> None:
+    paths = {"a": "a", "nul": "\\u0000", "b": "b"}
+    keyed = [
+        {"name": f"q_{name}", "path": f"item.where(linkId = '{text}').text.first()"} for name, text in paths.items()
+    ]
+    view = compile_view({"resource": "QuestionnaireResponse", "select": [{"column": [*keyed, *more]}]})
+    items = [{"linkId": "a", "text": "first"}, {"linkId": link, "text": "asked"}, {"text": "none"}]
+    given = [json.dumps({"resourceType": "QuestionnaireResponse", "id": "1", "item": items}).encode()]
+    errors: list[ViewError] = []
+    expected: list[ViewError] = []
+
+    found = [row for batch in view.batches(given, on_error=errors.append) for row in batch.to_pylist()]
+
+    assert found == list(view.rows(given, on_error=expected.append))
+    assert [error.path for error in errors] == [error.path for error in expected]
+
+
+@pytest.mark.parametrize("answers", [[], [{}], [{}, {"valueInteger": 2}], [{"valueInteger": 1}, {"valueInteger": 2}]])
+def test_the_first_value_may_stand_in_any_item(answers: list[Any]) -> None:
+    path = "answer.value.ofType(integer).first()"
+    column, loop = {"name": "first", "path": path}, {"forEach": "item", "column": [{"name": "each", "path": path}]}
+    view = compile_view(
+        {"resource": "QuestionnaireResponse", "select": [{"column": [column | {"path": f"item.{path}"}]}, loop]}
+    )
+    given = json.dumps({"resourceType": "QuestionnaireResponse", "item": [{"linkId": "a", "answer": answers}]}).encode()
+    expected = next((each["valueInteger"] for each in answers if each), None)
+
+    assert view.read(given) == [(expected, expected)]
+    assert wide("item.where(linkId = '{}')." + path).read(given) == [(expected, None, None, None)]
+
+
+def test_a_null_in_a_list_of_values_is_not_its_first() -> None:
+    uses = ["usual", "official", "old"]
+    columns = [{"name": use, "path": f"name.where(use = '{use}').given.first()"} for use in uses]
+    view = compile_view({"resource": "Patient", "select": [{"column": columns}]})
+
+    assert view.read(b'{"resourceType":"Patient","name":[{"use":"old","given":[null,"x"]}]}') == [(None, None, "x")]
+
+
+@pytest.mark.parametrize(
+    ("reference", "key"),
+    [
+        ("Patient/1", "1"),
+        ("Patient/1/_history/2", "1"),
+        ("https://ehr.example.org/fhir/Patient/1", "1"),
+        ("Patient/", None),
+        ("Patient", None),
+        ("Patients/1", None),
+        ("Group/1", None),
+        ("urn:uuid:1", None),
+        ("", None),
+        ("#p", None),
+        ("Patient/1#p", None),
+        ("Patient/1?x=y", None),
+        (None, None),
+    ],
+)
+def test_a_reference_has_a_key_if_it_names_a_resource_of_the_type(reference: str | None, key: str | None) -> None:
+    column = {"name": "key", "path": "subject.getReferenceKey(Patient)"}
+    view = compile_view({"resource": "Procedure", "select": [{"column": [column]}]})
+
+    assert view.read(json.dumps({"resourceType": "Procedure", "subject": {"reference": reference}}).encode()) == [
+        (key,)
+    ]
+
+
 def test_a_key_that_is_no_text_breaks_its_resource() -> None:
     view = wide("item.where(linkId = '{}').answer.value.ofType(integer)")
     errors: list[ViewError] = []
