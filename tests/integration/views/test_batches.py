@@ -200,3 +200,14 @@ def test_texts_are_read_out_of_arrow_batches(answers: CompiledView) -> None:
     found = [row for batch in pickle.loads(pickle.dumps(answers)).over_arrow(batches) for row in batch.to_pylist()]
 
     assert found == list(answers.rows([each for each in given if each]))
+
+
+def test_a_key_that_is_one_form_of_a_choice_may_be_missing() -> None:
+    path = "component.where(value.ofType(string) = '{}').id.first()"
+    columns = [{"name": f"q_{link}", "path": path.format(link)} for link in LINKS]
+    there = {"name": "there", "path": "component.where(value.exists()).count()"}
+    view = compile_view({"resource": "Observation", "select": [{"column": [*columns, there]}]})
+    given = [b'{"resourceType":"Observation","component":[{"id":"1","valueString":"a"},{"id":"2"}]}']
+
+    assert rows_of(view, given) == list(view.rows(given))
+    assert rows_of(view, given)[0]["there"] == 1
