@@ -234,7 +234,7 @@ class TokenEndpoint:
                 method, url, headers={"Accept": "application/json"}, timeout=self._timeouts, allow_redirects=False,
                 **content,
             )  # fmt: skip
-        except requests.RequestException as error:
+        except OSError as error:  # every RequestException is one
             failure = transport.translated(error, url)
             raise ServerNotReachedError(url=failure.url, problem=f"no token: {failure.problem}") from error
 

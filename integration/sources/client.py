@@ -238,7 +238,7 @@ class FhirClient:
                 request.method, request.url, params=request.params, data=request.data, headers=headers,
                 timeout=self._timeouts, allow_redirects=False,
             )  # fmt: skip
-        except requests.RequestException as error:
+        except OSError as error:  # every RequestException is one
             raise transport.translated(error, request.url) from error
 
     def _answer(self, response: requests.Response, url: str, request_id: str) -> Answer:

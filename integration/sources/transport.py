@@ -36,9 +36,11 @@ def timeouts(seconds: float) -> tuple[float, float]:
     return min(_CONNECT_SECONDS, seconds), seconds
 
 
-def translated(error: requests.RequestException, url: str) -> ServerUnreachableError:
+def translated(error: OSError, url: str) -> ServerUnreachableError:
     """Say in our words what `requests` says, and whether anything may have been sent."""
     where = without_query(url)
+    if not isinstance(error, requests.RequestException):  # it looks for the authorities before every request
+        return ServerNotReachedError(url=where, problem="the file of certificate authorities (ca_file) cannot be read")
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
         return ServerNotReachedError(url=where, problem="the certificate does not verify")
     if isinstance(error, requests.exceptions.ConnectTimeout) or any(

@@ -728,3 +728,6 @@ def test_a_certificate_is_held_against_the_authorities_of_the_site_file(
     assert ehr.fhir == []
     trusting = opened(site.model_copy(update={"ca_file": authority}))
     assert trusting.create("Observation", b"{}").status == 201
+    authority.unlink()
+    with pytest.raises(ServerNotReachedError, match=r"certificate authorities .* cannot be read"):
+        trusting.create("Observation", b"{}")
