@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from integration.views import CompiledView, compile_view
+from integration.views import CompiledView, compile_view, compile_views
 
 Json = dict[str, Any]
 
@@ -35,3 +35,23 @@ def column() -> Callable[..., Any]:
         return found
 
     return value
+
+
+@pytest.fixture
+def rows_in_every_form() -> Callable[..., list[Json]]:
+    """Return a view's rows over resources: the same from dicts and from texts, as rows and as batches."""
+
+    def rows(select: list[Json], *resources: Json, **more: Any) -> list[Json]:
+        definition = {"name": "view", "resource": resources[0]["resourceType"], "select": select, **more}
+        view, together = compile_view(definition), compile_views([definition, definition])
+        texts = [json.dumps(resource) for resource in resources]
+        forms: list[list[Any]] = [list(resources), texts, [text.encode() for text in texts]]
+        found = list(view.rows(forms[0]))
+        for given in forms:
+            assert list(view.rows(given)) == found
+            assert [row for batch in view.batches(given) for row in batch.to_pylist()] == found
+            assert [row for at, row in together.rows(given) if at == 1] == found
+            assert [row for at, batch in together.batches(given) if at == 1 for row in batch.to_pylist()] == found
+        return found
+
+    return rows
