@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from ehr_chart import Chart, Resource
 from ehr_search import PARAMETERS
+from fhir.resources.R4B import get_fhir_model_class
 
 OBSERVATION_CATEGORIES: Final = (
     "http://terminology.hl7.org/CodeSystem/observation-category",
@@ -104,6 +105,8 @@ class Rules:
         create_status: the answer to a create of a type that is not creatable.
         documents_by_url: a stored document is answered with the URL of a Binary instead of the data.
         index_lag: how many searches a new resource stays hidden from.
+        validates: whether a resource that is none by FHIR's structure is refused.
+        invalid_status: with this status.
     """
 
     name: ClassVar[str] = "generic"
@@ -129,6 +132,8 @@ class Rules:
     create_status: int = 404
     documents_by_url: bool = False
     index_lag: int = 0
+    validates: bool = True
+    invalid_status: int = 422
 
     def allows(self, interaction: str, resource_type: str) -> bool:
         """Tell whether an interaction with a type is offered."""
@@ -224,6 +229,15 @@ class Single(Rules):
 
     name: ClassVar[str] = "single"
     bundles: bool = False
+
+
+def is_valid(resource: Resource) -> bool:
+    """Tell whether a resource has the structure that FHIR R4B gives its type (R4's, for the types here)."""
+    try:
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+    except (ValueError, LookupError):  # pydantic's ValidationError is a ValueError
+        return False
+    return True
 
 
 def require(holds: bool, element: str, resource_type: str, *, status: int = 422, details: str = "") -> None:

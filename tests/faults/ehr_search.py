@@ -123,10 +123,8 @@ def _token(*paths: str) -> Callable[[Resource, str], bool]:
         system, bar, code = value.rpartition("|")
         for path in paths:
             for held in _at(resource, path):
-                if not isinstance(held, dict):
-                    own_system, own_code = None, str(held)
-                else:
-                    own_system, own_code = held.get("system"), held.get("code", held.get("value"))
+                token = held if isinstance(held, dict) else {"code": str(held)}
+                own_system, own_code = token.get("system"), token.get("code", token.get("value"))
                 if code in ("", own_code) and (not bar or (own_system or "") == system):
                     return True
         return False

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from ehr_chart import CLIENT, FOREIGN, Chart, Resource, Version
 from ehr_messages import FHIR_JSON, Answer, Incoming, json_answer, outcome, refusal
-from ehr_rules import RefusedError, Rules, attachment
+from ehr_rules import RefusedError, Rules, attachment, is_valid
 from ehr_search import BadParameterError, Term, matches, ordered, terms
 
 _ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
@@ -137,6 +137,8 @@ class FhirServer:
         sent = request.resource()
         if sent["resourceType"] != request.resource_type:
             raise RefusedError(400, "invalid", expression="resourceType")
+        if self.rules.validates and not is_valid(sent):
+            raise RefusedError(self.rules.invalid_status, "structure", expression=request.resource_type)
         return sent
 
     def _the_one(self, resource_type: str, query: str) -> Version | None:
@@ -187,12 +189,7 @@ class FhirServer:
         return last
 
     def _read(self, request: Incoming) -> Answer:
-        version = self._held(request.reference)
-        if request.version:
-            found = [one for one in self.chart.history(request.reference) if str(one.number) == request.version]
-            if not found or found[0].resource is None:
-                raise RefusedError(404 if not found else 410, "not-found")
-            version = found[0]
+        version = self._version(request) if request.version else self._held(request.reference)
         if request.resource_type == "Binary" and FHIR_JSON not in request.headers.get("accept", ""):
             held = version.resource or {}
             return Answer(
@@ -202,6 +199,13 @@ class FhirServer:
         if self.rules.etag:
             answer.headers["ETag"] = f'W/"{version.number}"'
         return answer
+
+    def _version(self, request: Incoming) -> Version:
+        versions = self.chart.history(request.reference) if self.chart.last(request.reference) else []
+        found = next((one for one in versions if str(one.number) == request.version), None)
+        if found is None or found.resource is None:
+            raise RefusedError(404 if found is None else 410, "not-found")
+        return found
 
     def _history(self, request: Incoming) -> Answer:
         if self.chart.last(request.reference) is None:
@@ -234,7 +238,7 @@ class FhirServer:
             entries.append({"resource": outcome("warning", "not-supported", "4119"), "search": {"mode": "outcome"}})
         links = [{"relation": "self", "url": self._link(request, unknown, offset)}]
         if count and start + count < len(found):
-            links.append({"relation": "next", "url": self._link(request, unknown, offset + count)})
+            links.append({"relation": "next", "url": self._link(request, unknown, start + count)})
         bundle = {"resourceType": "Bundle", "type": "searchset", "total": len(found), "link": links, "entry": entries}
         return json_answer(200, bundle)
 
@@ -286,6 +290,8 @@ class FhirServer:
         kind, entries = bundle.get("type"), bundle.get("entry", [])
         if bundle["resourceType"] != "Bundle" or kind not in ("transaction", "batch"):
             raise RefusedError(400, "invalid", expression="Bundle.type")
+        if not all({"method", "url"} <= set(entry.get("request", {})) for entry in entries):
+            raise RefusedError(400, "invalid", expression="Bundle.entry.request")
         if kind == "transaction":
             with self.chart.all_or_nothing():
                 answers = self._transaction(entries, request.number)
@@ -329,7 +335,7 @@ class FhirServer:
         target = copied.get("reference")
         if isinstance(target, str):
             if "?" in target:
-                one = self._the_one(*target.split("?", 1))  # type: ignore[call-arg]  # split once: two parts
+                one = self._the_one(*target.split("?", 1))
                 if one is None:
                     raise RefusedError(412, "not-found")
                 target = one.reference

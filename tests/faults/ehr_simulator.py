@@ -8,13 +8,8 @@ In a test:
         ... requests to ehr.base_url ...
         assert len(ehr.chart.current("Observation")) == 1
 
-As a command, `python tests/faults/ehr_simulator.py --rules epic-like --port 9000`, then over HTTP, loopback only:
-
-    POST /_control          {"rules": "single", "switches": {"bundle_status": 501}, "faults": ["429", {"fault": "500",
-                             "times": 2}], "add": [resource, ...], "reset_faults": true, "clear": true, "settle": true}
-    GET  /_control          rules, switches, armed faults and how often each befell a request
-    GET  /_control/store    the chart: every type's current resources, and who wrote which version
-    GET  /_control/requests what came, without bodies
+As a command, `python tests/faults/ehr_simulator.py --rules epic-like --port 9000`; what may be changed while it runs
+is in ehr_control: `POST /_control {"faults": ["429"]}`, `GET /_control/store`, `GET /_control/requests`.
 """
 
 from __future__ import annotations
@@ -28,7 +23,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,7 +74,6 @@ class Request:
 class _Deferred:
     due: int
     request: Incoming
-    answer: Answer | None = field(default=None)
 
 
 class Simulator:
@@ -387,6 +381,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--load", type=Path, action="append", default=[], metavar="NDJSON")
     options = parser.parse_args(arguments)
     switches = {name: control.tupled(json.loads(text)) for name, text in (one.split("=", 1) for one in options.switch)}
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in every thread, so that only sigwait takes them
     with Simulator(options.rules, seed=options.seed, port=options.port, **switches) as simulator:
         for path in options.load:
             for line in path.read_text(encoding="utf-8").splitlines():
@@ -394,7 +390,7 @@ def main(arguments: list[str]) -> int:
         for fault in options.fault:
             simulator.arm(fault)
         print(simulator.base_url, flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.sigwait(ends)
     return 0
 
 

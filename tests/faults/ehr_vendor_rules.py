@@ -250,8 +250,8 @@ class OracleLike(Rules):
     def kept(self, resource: Resource, held: Resource | None, chart: Chart) -> Resource:  # noqa: ARG002
         """Return the fields that are supported; the identifier is the server's own."""
         if resource["resourceType"] == "DocumentReference":
-            names = ("status", "docStatus", "type", "category", "subject", "date", "author", "content", "context")
-            return only(resource, names)
+            note = ("status", "docStatus", "type", "category", "subject", "date", "author", "content", "context")
+            return only(resource, note)
         names = ("status", "category", "code", "subject", "encounter", "effectiveDateTime", "issued", "performer")
         values = tuple(name for name in resource if name.startswith("value"))
         kept = only(resource, (*names, *values, "interpretation", "note", "referenceRange"))

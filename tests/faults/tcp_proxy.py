@@ -16,8 +16,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -44,11 +44,14 @@ class Action:
         kind: one of KINDS.
         seconds: for delay.
         resets: cuts by RST instead of FIN.
+        waits: for cut-after-request, whether the cut comes when the server has answered, so that the effect is there;
+            else at once, and the effect may come later than the client's next request.
     """
 
     kind: Kind = "pass"
     seconds: float = 0.0
     resets: bool = False
+    waits: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -70,14 +73,6 @@ class Exchange:
     method: str
     path: str
     action: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Request:
-    number: int
-    method: str
-    path: str
-    head: bytes
 
 
 Choose = Callable[[int, str, str], Action | Kind]
@@ -159,61 +154,56 @@ class TcpProxy:
 
     def _serve(self, client: socket.socket) -> None:
         """Pass on one connection's requests until one side closes or the plan cuts."""
-        server = socket.socket()
+        with self._held_open(client), suppress(OSError):  # either side went away: there is nothing left to pass on
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            reader = _Reader(client)
+            while head := reader.head():
+                if not self._exchange(reader, head):
+                    return
+
+    @contextmanager
+    def _held_open(self, connection: socket.socket) -> Iterator[None]:
         with self._lock:
-            self._open |= {client, server}
+            self._open.add(connection)
         try:
-            server.connect(self._server)
-            for one in (client, server):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            from_client, from_server = _Reader(client), _Reader(server)
-            while self._exchange(from_client, from_server):
-                pass
-        except OSError:
-            pass  # either side went away: there is nothing left to pass on
+            yield
         finally:
             with self._lock:
-                self._open -= {client, server}
-            client.close()
-            server.close()
+                self._open.discard(connection)
+            connection.close()
 
-    def _exchange(self, client: _Reader, server: _Reader) -> bool:
+    def _exchange(self, client: _Reader, head: bytes) -> bool:
         """Pass on one request and its answer; return whether another may follow."""
-        head = client.head()
-        if not head:
-            return False
-        request, action = self._next(head)
+        method, action = self._next(head)
+        body = b"".join(client.body(head))  # all of it, else closing would turn a FIN into an RST
         if action.kind == "cut-before-request":
-            client.rest_of(head)  # so that a FIN is not turned into an RST by unread bytes
             return _cut(client.connection, action)
-        if action.kind == "cut-in-request":
-            body = b"".join(client.body(head))
-            server.connection.sendall(head + body[: len(body) // 2])
+        with socket.create_connection(self._server) as server, self._held_open(server):
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if action.kind == "cut-in-request":
+                server.sendall(head + body[: len(body) // 2])
+                return _cut(client.connection, action)
+            server.sendall(head + body)
+            if action.kind == "cut-after-request" and not action.waits:
+                _cut(client.connection, action)
+                client.connection.close()
+            reader = _Reader(server)
+            answer = reader.head()
+            answer_body = b"".join(reader.body(answer, method))
+        if not answer or action.kind == "cut-after-request":
             return _cut(client.connection, action)
-        server.connection.sendall(head)
-        for part in client.body(head):
-            server.connection.sendall(part)
-        answer = server.head()
-        if action.kind == "cut-after-request":
-            server.rest_of(answer, request.method)
-            return _cut(client.connection, action)
+        return self._answer(client.connection, answer, answer_body, action)
+
+    def _answer(self, client: socket.socket, head: bytes, body: bytes, action: Action) -> bool:
         if action.kind == "delay":
             time.sleep(action.seconds)
-        return self._answer(client, server, answer, request.method, action)
-
-    def _answer(self, client: _Reader, server: _Reader, head: bytes, method: str, action: Action) -> bool:
-        if not head:
-            return False
         if action.kind == "cut-in-answer":
-            whole = head + b"".join(server.body(head, method))
-            client.connection.sendall(whole[: len(whole) // 2] if len(whole) < 2 * len(head) else whole[:-2])
-            return _cut(client.connection, action)
-        client.connection.sendall(head)
-        for part in server.body(head, method):
-            client.connection.sendall(part)
-        return b"\r\nconnection: close" not in head.lower()
+            client.sendall(head + body[: len(body) // 2] if body else head[: len(head) // 2])
+            return _cut(client, action)
+        client.sendall(head + body)
+        return _stays_open(head.lower())
 
-    def _next(self, head: bytes) -> tuple[_Request, Action]:
+    def _next(self, head: bytes) -> tuple[str, Action]:
         method, path = head.decode("latin-1").split(" ", 2)[:2]
         with self._lock:
             counts = not self._writes_only or method in ("POST", "PUT", "PATCH", "DELETE")
@@ -222,7 +212,7 @@ class TcpProxy:
             chosen = self._choose(number, method, path) if counts else Action()
             action = chosen if isinstance(chosen, Action) else Action(chosen)
             self.exchanges.append(Exchange(number=number, method=method, path=path, action=action.kind))
-        return _Request(number=number, method=method, path=path, head=head), action
+        return method, action
 
 
 class _Reader:
@@ -251,11 +241,6 @@ class _Reader:
             yield from self._exactly(int(lower[at + 17 :].split(b"\r\n", 1)[0]))
         elif lower.startswith(b"http/"):
             yield from self._all()
-
-    def rest_of(self, head: bytes, method: str = "") -> None:
-        """Read a message's body and forget it."""
-        for _ in self.body(head, method):
-            pass
 
     def _more(self) -> bool:
         received = self.connection.recv(_CHUNK)
@@ -295,3 +280,9 @@ def _cut(client: socket.socket, action: Action) -> bool:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         os.close(client.detach())
     return False
+
+
+def _stays_open(head: bytes) -> bool:
+    """Tell whether the connection outlives an answer: it says where it ends, and does not say close."""
+    has_end = b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding: chunked" in head
+    return b"\r\nconnection: close" not in head and (has_end or head.split(b" ", 2)[1] in _NO_BODY)
