@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -131,7 +132,8 @@ class Http(HTTPServerBase):
         super().stop()
         with self.connections_lock:
             for connection in self.connections:
-                connection.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # the client closed it before
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(WSGIRequestHandler):
@@ -150,6 +152,7 @@ class _Handler(WSGIRequestHandler):
         super().finish()
 
     def run_wsgi(self) -> None:
+        self.close_connection |= self.command == "HEAD"  # whose answer has no body to count
         try:
             self.wfile.write(self.http.respond(_web_request(Request(self.make_environ()))).whole())
         except ClientDisconnected:  # in the middle of its request

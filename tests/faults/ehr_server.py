@@ -235,7 +235,10 @@ class FhirServer:
         page = ordered(found, control.get("_sort", ""))[start : start + count] if count else []
         entries = [self._entry(resource, "match") for resource in page] + self._included(request, page)
         if unknown and self.rules.warns:
-            entries.append({"resource": outcome("warning", "not-supported", "4119"), "search": {"mode": "outcome"}})
+            warning = outcome(
+                "warning", "not-supported", "59109", unknown[0]
+            )  # Epic: not supported for this interaction
+            entries.append({"resource": warning, "search": {"mode": "outcome"}})
         links = [{"relation": "self", "url": self._link(request, unknown, offset)}]
         if count and start + count < len(found):
             links.append({"relation": "next", "url": self._link(request, unknown, start + count)})

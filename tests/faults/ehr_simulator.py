@@ -184,13 +184,14 @@ class Simulator:
     # --- what a foreign hand does
 
     def foreign_edit(self, reference: str, change: Mapping[str, Any] | None = None) -> Version:
-        """Change a resource as somebody in the EHR would: put elements in, or without any add 1 to the value."""
+        """Change a resource as somebody in the EHR would: elements put in; without any, value + 1 or a language."""
         held = self.chart.get(reference)
         if held is None:
             raise LookupError(f"{reference} is not in the chart")
         if not change:
-            quantity = held.get("valueQuantity", {})
-            change = {"valueQuantity": {**quantity, "value": quantity.get("value", 0) + 1}}
+            quantity = held.get("valueQuantity")
+            more = {"valueQuantity": {**quantity, "value": quantity["value"] + 1}} if quantity else None
+            change = more or {"language": "de"}
         return self.chart.update(reference, {**held, **change}, by=FOREIGN)
 
     def foreign_duplicate(self, reference: str) -> Version:
@@ -299,10 +300,10 @@ class Simulator:
                     self.merge_patient(patient)
 
     def _subject_of(self, request: Incoming) -> str:
-        """Return what a request is about: what its URL names, else the newest Observation that the client wrote."""
+        """Return what a request is about: what its URL names, else the value that the client wrote last."""
         if request.reference:
             return request.reference
-        written = [one.reference for one in self.chart.writes() if one.resource_type == "Observation"]
+        written = [one.reference for one in self.chart.writes() if "valueQuantity" in (one.resource or {})]
         return written[-1] if written else ""
 
     def _after(self, answer: Answer, fault: Fault) -> None:

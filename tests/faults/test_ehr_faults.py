@@ -180,6 +180,29 @@ def test_somebody_edits_between_two_of_our_requests(client: Client) -> None:
     ]
 
 
+def test_an_edit_between_a_create_and_a_search_is_of_the_value_written_last(client: Client) -> None:
+    for value in (10, 20):
+        client.create(observation(valueQuantity={"value": value}))
+    client.create(observation(valueQuantity={"value": 30}, status="fine"))
+    client.simulator.arm("foreign-edit", on="search")
+
+    client.found("Observation?patient=p1")
+
+    assert [one["valueQuantity"]["value"] for one in client.simulator.chart.current("Observation")] == [10, 21]
+
+
+def test_stopping_closes_the_connections_that_clients_keep() -> None:
+    with Simulator() as simulator, requests.Session() as session:
+        first = session.get(f"{simulator.base_url}/metadata", timeout=5)
+        simulator.stop()
+        with pytest.raises(requests.ConnectionError):
+            session.get(f"{simulator.base_url}/metadata", timeout=5)
+        simulator.start()
+        again = session.get(f"{simulator.base_url}/metadata", timeout=5)
+
+    assert (first.status_code, again.status_code) == (200, 200)
+
+
 def test_somebody_files_a_copy(client: Client) -> None:
     client.simulator.arm("foreign-duplicate")
 

@@ -1,8 +1,10 @@
 """The simulated general servers do what FHIR's HTTP and search pages say."""
 
+import threading
 from typing import Any
 
 import pytest
+import requests
 from ehr_samples import (
     KEY,
     Client,
@@ -83,6 +85,24 @@ def test_a_conditional_create_stores_once_and_several_matches_are_refused(client
     assert (first.status_code, second.status_code, third.status_code) == (201, 200, 412)
     assert second.headers["Location"] == first.headers["Location"]
     assert client.create(observation(), If_None_Exist=f"Observation?{query}").status_code == 400
+
+
+def test_conditional_creates_at_the_same_time_store_once(client: Client) -> None:
+    query = f"identifier={KEY['system']}|{KEY['value']}"
+    url, statuses = f"{client.simulator.base_url}/Observation", []
+
+    def create() -> None:
+        answer = requests.post(url, json=observation(), headers={"If-None-Exist": query}, timeout=5)
+        statuses.append(answer.status_code)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(statuses) == [200] * 7 + [201]
+    assert len(client.simulator.chart.current("Observation")) == 1
 
 
 def test_a_conditional_update_creates_updates_or_refuses(client: Client) -> None:
