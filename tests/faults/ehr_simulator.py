@@ -28,14 +28,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import ehr_control as control
+import ehr_vendor_rules as vendor
 from ehr_chart import FOREIGN, Chart, Resource, Version
 from ehr_faults import CATALOGUE, Armed, Fault, Plan, named
 from ehr_http import Cut, Http, WebRequest, WebResponse
 from ehr_messages import Answer, Incoming, http_date, json_answer, outcome, referenced
 from ehr_rules import RefusedError, Rules
 from ehr_server import FhirServer, Lag
-from ehr_vendor_rules import rules as rules_named
-from ehr_vendor_rules import with_switches
 
 
 @dataclass(kw_only=True, slots=True)
@@ -96,7 +95,7 @@ class Simulator:
     def __init__(self, rules: str = "generic", *, seed: int = 0, port: int = 0, **switches: Any) -> None:
         self.chart = Chart(seed)
         self.requests: list[Request] = []
-        self._server = FhirServer(rules_named(rules, **switches), self.chart)
+        self._server = FhirServer(vendor.rules(rules, **switches), self.chart)
         self._plan = Plan(seed)
         self._deferred: list[_Deferred] = []
         self._lock = threading.Lock()
@@ -137,7 +136,7 @@ class Simulator:
 
     def configure(self, rules: str = "", **switches: Any) -> None:
         """Change the rule set, or only switches of the one in force; the chart stays."""
-        changed = rules_named(rules, **switches) if rules else with_switches(self.rules, **switches)
+        changed = vendor.rules(rules, **switches) if rules else vendor.with_switches(self.rules, **switches)
         self._server.rules = changed
 
     def clear(self, seed: int = 0) -> None:
@@ -190,8 +189,9 @@ class Simulator:
             raise LookupError(f"{reference} is not in the chart")
         if not change:
             quantity = held.get("valueQuantity")
-            more = {"valueQuantity": {**quantity, "value": quantity["value"] + 1}} if quantity else None
-            change = more or {"language": "de"}
+            change = dict[str, Any](language="de")
+            if quantity:
+                change = {"valueQuantity": {**quantity, "value": quantity["value"] + 1}}
         return self.chart.update(reference, {**held, **change}, by=FOREIGN)
 
     def foreign_duplicate(self, reference: str) -> Version:
