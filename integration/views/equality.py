@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -40,14 +40,16 @@ class Compared:
     schema: Schema = dataclasses.field(repr=False, compare=False)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _Item:
+_NO_CHILDREN: Mapping[str, Sequence[_Item]] = {}
+
+
+class _Item(msgspec.Struct, gc=False):
     """One element: `children` by JSON key; of a primitive the `value`, and the companion's children."""
 
     type: str
     path: str
     value: Any = None
-    children: Mapping[str, Sequence[_Item]] = dataclasses.field(default_factory=dict)
+    children: Mapping[str, Sequence[_Item]] = _NO_CHILDREN
 
     def child(self, key: str) -> Any:
         """Return the value of the first of the children under a key, None where there is none."""
@@ -92,12 +94,15 @@ class _Reader:
             raise BrokenValueError(path, "expected an object")
         if fhir_type in ANY_RESOURCE:
             fhir_type = self._resource_type(json, path)
-        children = {
-            form.key: [*self._children(json, form, f"{path}.{form.key}" if path else form.key, is_list=is_list)]
-            for key, (form, is_list) in _forms(self._schema, fhir_type).items()
-            if key in json
-        }
-        return _Item(type=fhir_type, path=path, children={key: items for key, items in children.items() if items})
+        forms = _forms(self._schema, fhir_type)
+        children: dict[str, Sequence[_Item]] = {}
+        for key in json:
+            if key in forms and forms[key][0].key not in children:
+                form, is_list = forms[key]
+                found = self._children(json, form, f"{path}.{form.key}" if path else form.key, is_list=is_list)
+                if found:
+                    children[form.key] = found
+        return _Item(fhir_type, path, None, children)
 
     def _resource_type(self, json: dict[str, Any], path: str) -> str:
         found = json.get("resourceType")
@@ -105,22 +110,23 @@ class _Reader:
             raise BrokenValueError(f"{path}.resourceType", "is no resource type of this FHIR version")
         return found
 
-    def _children(self, json: dict[str, Any], form: Option, path: str, *, is_list: bool) -> Iterator[_Item]:
+    def _children(self, json: dict[str, Any], form: Option, path: str, *, is_list: bool) -> list[_Item]:
         found = _listed(json, form.key, path, is_list=is_list)
         if form.type not in PRIMITIVES:
-            for at, each in enumerate(found):
-                yield self._element(each, form.type, f"{path}[{at}]" if is_list else path)
-            return
+            places = (f"{path}[{at}]" for at in range(len(found))) if is_list else (path,)
+            return [self._element(each, form.type, place) for each, place in zip(found, places, strict=False)]
         companions = _listed(json, f"_{form.key}", path, is_list=is_list)
-        for value, companion in itertools.zip_longest(found, companions):
-            if value is not None or companion is not None:
-                yield self._primitive(value, companion, form.type, path)
+        return [
+            self._primitive(value, companion, form.type, path)
+            for value, companion in itertools.zip_longest(found, companions)
+            if value is not None or companion is not None
+        ]
 
     def _primitive(self, value: Any, companion: Any, fhir_type: str, path: str) -> _Item:
         if value is not None and not _is_of_kind(value, fhir_type):
             raise BrokenValueError(path, f"expected a value of the type {fhir_type}")
-        children = {} if companion is None else self._element(companion, "Element", path).children
-        return _Item(type=fhir_type, path=path, value=value, children=children)
+        children = _NO_CHILDREN if companion is None else self._element(companion, "Element", path).children
+        return _Item(fhir_type, path, value, children)
 
 
 def _listed(json: dict[str, Any], key: str, path: str, *, is_list: bool) -> list[Any]:
@@ -192,8 +198,11 @@ def _equal(left: _Item, right: _Item) -> bool | None:
 def _equal_as_elements(left: _Item, right: _Item) -> bool | None:
     if left.children.keys() != right.children.keys():
         return False
+    verdict = _equal_values(left, right)
+    if verdict is False or not left.children:
+        return verdict
     below = (_equal_lists(items, right.children[key]) for key, items in left.children.items())
-    return _all(itertools.chain([_equal_values(left, right)], below))
+    return _all(itertools.chain([verdict], below))
 
 
 def _equal_values(left: _Item, right: _Item) -> bool | None:

@@ -200,6 +200,7 @@ def test_text_from_the_view_reaches_generated_code_as_data_only(text: str) -> No
                         {"name": "literal", "path": f"'{quoted}'"},
                         {"name": "named", "path": "name.where(family = %c).family.join(%c)"},
                         {"name": "class", "path": f"extension('{quoted}').exists()"},
+                        {"name": "unit", "path": f"extension.value.ofType(Quantity) = 4 '{quoted}'"},
                         {"name": "import", "path": f"`{quoted.replace('`', '')}`.exists()"},
                     ]
                 }
@@ -207,9 +208,11 @@ def test_text_from_the_view_reaches_generated_code_as_data_only(text: str) -> No
         }
     )
 
-    [row] = view.read({"resourceType": "Patient", "name": [{"family": text}], "extension": [{"url": text}]})
+    amount = {"value": 4, "system": "http://unitsofmeasure.org", "code": text}
+    extension = {"url": text, "valueQuantity": amount}
+    [row] = view.read({"resourceType": "Patient", "name": [{"family": text}], "extension": [extension]})
 
-    assert row == (text, text, text, True, False)
+    assert row == (text, text, text, True, True, False)
     assert "SystemExit" not in "".join(line for line in view.source.splitlines() if not line.startswith("# k"))
     assert view.source.isascii()
 

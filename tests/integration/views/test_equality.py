@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from integration.errors import ViewError
 from integration.views import CompiledView, compile_view, compile_views
@@ -275,3 +277,65 @@ def test_views_together_and_apart_compare_the_same() -> None:
 
     assert found == [list(compile_view(view).rows(given)) for view in views]
     assert [row["c"] for row in found[2]] == [True, None, None]
+
+
+# --- any two elements, against a comparison that knows nothing of types
+
+words = st.sampled_from(["a", "b"])
+extensions = st.recursive(
+    st.fixed_dictionaries(
+        {"url": words}, optional={"valueCode": words, "valueDecimal": st.sampled_from([1, 1.0, 1.5])}
+    ),
+    lambda inner: st.fixed_dictionaries(
+        {"url": words}, optional={"extension": st.lists(inner, max_size=2), "_valueUri": st.just({"id": "i"})}
+    ),
+    max_leaves=3,
+)
+companions = st.fixed_dictionaries(
+    {}, optional={"id": words, "extension": st.lists(extensions, min_size=1, max_size=1)}
+)
+names = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": words,
+        "extension": st.lists(extensions, max_size=2),
+        "family": words | st.none(),
+        "_family": companions.filter(bool),
+        "given": st.lists(words, max_size=2),
+        "period": st.fixed_dictionaries({}, optional={"start": st.sampled_from(["2010", "2011"])}),
+    },
+)
+
+
+def sound(json: Any) -> Any:
+    """Leave out what stands for nothing."""
+    if isinstance(json, list):
+        return [sound(each) for each in json]
+    if not isinstance(json, dict):
+        return json
+    return {key: sound(each) for key, each in json.items() if each is not None and each != []}
+
+
+APART, TOUCHED = (
+    compile_view(
+        {
+            "resource": "Patient",
+            "select": [{"column": [{"name": f"c{at}", "path": path} for at, path in enumerate(paths)]}],
+        }
+    )
+    for paths in (
+        ["name = contact.name"],
+        ["name = contact.name", "name.period.start", "contact.name.extension.value.exists()", "name.given.first()"],
+    )
+)
+
+
+@given(names, names, st.booleans())
+def test_elements_are_equal_if_their_json_is(name: Json, other: Json, is_same: bool) -> None:
+    other = dict(reversed(name.items())) if is_same else other
+    given = patient(name, other)
+
+    [(found,)] = APART.read(given)
+
+    assert found is (sound(name) == sound(other))
+    assert TOUCHED.read(given)[0][0] is found
