@@ -68,6 +68,6 @@ def _inner_decoder(program: Program, inner: Inner) -> Callable[[msgspec.Raw | No
             return decode(raw)
         except msgspec.ValidationError as error:
             path, problem = faults.explained(error)
-            raise values.BrokenValueError(f"{inner.path}.{path}", problem) from error
+            raise values.BrokenValueError(".".join(filter(None, (inner.path, path))), problem) from error
 
     return decode_inner

@@ -225,6 +225,33 @@ def test_a_bundles_entries_are_read_by_type(rows_in_every_form: Rows) -> None:
     assert rows_in_every_form([{"column": columns(n="entry.resource.ofType(Patient).count()")}], bundle) == [{"n": 1}]
 
 
+@pytest.mark.parametrize(
+    ("inner", "below"),
+    [
+        (None, ""),
+        (3, ""),
+        ([], ""),
+        ({"id": "x"}, ""),
+        ({"resourceType": 3}, ".resourceType"),
+        ({"resourceType": "Patient", "name": {}}, ".name"),
+        ({"resourceType": "Patient", "name": [{"family": []}]}, ".name[0].family"),
+    ],
+)
+def test_a_resource_inside_that_is_broken_breaks_the_one_around_it(inner: Any, below: str) -> None:
+    cases = [
+        ("contained", {"resourceType": "Patient", "id": "p", "contained": [inner]}),
+        ("entry.resource", {"resourceType": "Bundle", "id": "b", "entry": [{"resource": inner}]}),
+    ]
+    for place, given in cases:
+        path = f"{place}.ofType(Patient).name.family"
+        view = compile_view({"resource": given["resourceType"], "select": [{"column": columns(family=path)}]})
+        errors: list[ViewError] = []
+
+        assert list(view.rows([given, json.dumps(given)], on_error=errors.append)) == []
+        assert list(view.batches([given, json.dumps(given)], on_error=errors.append)) == []
+        assert [error.path for error in errors] == [f"{place}{below}"] * 4
+
+
 def test_other_resource_types_in_a_file_give_no_row_whatever_they_hold(rows_in_every_form: Rows) -> None:
     others = [
         {"resourceType": "Claim", "item": {"linkId": 3}},
