@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from integration import write_profile as profiles
 from integration.errors import SettingsError
 from integration.toml_tables import Table, faults
 
@@ -148,7 +149,9 @@ class Site(Table):
         authentication: how to ask.
         ca_file: certificate authorities (PEM) to trust instead of the usual ones, for this server and its token
             endpoint.
-        write_profile: how outcomes are written: `generic` sends transactions, `single` one resource a request.
+        write_profile: how outcomes are written: `generic` sends transactions, `single` one resource a request,
+            `epic`, `oracle` and `athena` what those take, `document` a document for each response.
+        profile: what the write profile needs to know of this site.
         limits: what the server is asked to bear.
     """
 
@@ -156,7 +159,8 @@ class Site(Table):
     base_url: str
     authentication: Authentication = Authentication()
     ca_file: BesideTheFile = None
-    write_profile: Literal["generic", "single"] = "generic"
+    write_profile: profiles.Kind = "generic"
+    profile: profiles.ProfileKeys = Field(default=profiles.ProfileKeys(), validate_default=True)
     limits: Limits = Limits()
 
     @field_validator("base_url")
@@ -175,6 +179,14 @@ class Site(Table):
         if authentication.type != "none" and not is_protected(info.data.get("base_url", "https://was-refused")):
             raise ValueError("nobody else must read the token, so base_url must start with https://")
         return authentication
+
+    @field_validator("profile")
+    @classmethod
+    def _has_what_is_read(cls, keys: profiles.ProfileKeys, info: ValidationInfo) -> profiles.ProfileKeys:
+        kind: profiles.Kind | None = info.data.get("write_profile")
+        if kind and (problem := profiles.problem(kind, keys)):
+            raise ValueError(problem)
+        return keys
 
     @field_validator("ca_file")
     @classmethod

@@ -5,12 +5,17 @@ Three things may differ without a difference in meaning, and are passed over: wh
 value is spelt (`50` and `50.0`, one instant in two offsets, an absolute reference to the same server); and which run
 of which software computed it (`outcomes.without_origin`), for an outcome keeps the one that did it first. Every
 other element that we did not send is a difference: one modifier can turn a resource into its opposite.
+
+An EHR that files into rows of its own gives back more than it got: codes, a performer, a unit. There only what was
+sent is compared, each element of a list with any of the chart's list; but what can turn a resource into its opposite
+is a difference even if we sent none.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,26 +24,76 @@ from integration.outcomes import Resource, without_origin
 
 _SERVERS_OWN = frozenset(("id", "text"))
 _META_TO_KEEP = ("profile", "security", "tag")
+_TURNS_A_RESOURCE = frozenset(("status", "dataAbsentReason", "component", "modifierExtension", "implicitRules"))
+_TURNS_AN_ELEMENT = frozenset(("modifierExtension", "comparator"))
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
-def differences(desired: Resource, found: Resource, *, base_url: str) -> list[str]:
+def differences(desired: Resource, found: Resource, *, base_url: str, keeps_all: bool = True) -> list[str]:
     """Return the paths at which the chart differs, in the order of the desired resource.
 
     Args:
         desired: with the server's ids in its references.
         found: as the server sent it.
         base_url: of the server; a reference that starts with it counts as relative.
+        keeps_all: whether the server gives back what it was given, nothing more and nothing less.
     """
-    return list(_of_resource(without_origin(desired), without_origin(found), base_url.rstrip("/") + "/"))
+    comparison = _Comparison(base=base_url.rstrip("/") + "/", keeps_all=keeps_all)
+    return list(comparison.of_resource(without_origin(desired), without_origin(found)))
 
 
-def _of_resource(desired: Resource, found: Resource, base: str) -> Iterator[str]:
-    for name in _names(desired, found):
-        if name == "meta":
-            yield from _of_meta(desired.get("meta", {}), found.get("meta", {}))
-        elif name not in _SERVERS_OWN:
-            yield from _of_element(name, desired.get(name), found.get(name), base)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Comparison:
+    """How two resources are compared.
+
+    Attributes:
+        base: the server's base URL with a slash at its end.
+        keeps_all: see `differences`.
+    """
+
+    base: str
+    keeps_all: bool
+
+    def of_resource(self, desired: Resource, found: Resource) -> Iterator[str]:
+        for name in self._names(desired, found, is_resource=True):
+            if name == "meta":
+                yield from _of_meta(desired.get("meta", {}), found.get("meta", {}))
+            elif name not in _SERVERS_OWN:
+                yield from self.of_element(name, desired.get(name), found.get(name))
+
+    def of_element(self, path: str, desired: Any, found: Any) -> Iterator[str]:
+        if isinstance(desired, dict) and isinstance(found, dict):
+            for name in self._names(desired, found, is_resource=False):
+                if not ("reference" in desired and name in ("display", "type") and name not in desired):
+                    yield from self.of_element(f"{path}.{name}", desired.get(name), found.get(name))
+        elif isinstance(desired, list) and isinstance(found, list) and self._are_comparable(desired, found):
+            yield from self._of_list(path, desired, found)
+        elif not _is_same(desired, found, self.base):
+            yield path
+
+    def _of_list(self, path: str, desired: list[Any], found: list[Any]) -> Iterator[str]:
+        for number, ours in enumerate(desired):
+            inner = f"{path}[{number}]"
+            if self.keeps_all or len(found) == 1:
+                yield from self.of_element(inner, ours, found[number if self.keeps_all else 0])
+            elif all(any(self.of_element(inner, ours, theirs)) for theirs in found):
+                yield inner
+
+    def _are_comparable(self, desired: list[Any], found: list[Any]) -> bool:
+        return len(desired) == len(found) if self.keeps_all else bool(found)
+
+    def _names(self, desired: Resource, found: Resource, *, is_resource: bool) -> Iterator[str]:
+        yield from desired
+        for name in found:
+            if name not in desired and (self.keeps_all or _turns(name, is_resource=is_resource)):
+                yield name
+
+
+def _turns(name: str, *, is_resource: bool) -> bool:
+    """Whether an element that we did not send can turn what we sent into its opposite."""
+    if not is_resource:
+        return name in _TURNS_AN_ELEMENT
+    return name in _TURNS_A_RESOURCE or re.match(r"value[A-Z]", name) is not None
 
 
 def _of_meta(desired: Any, found: Any) -> Iterator[str]:
@@ -54,23 +109,6 @@ def _contains(found: Any, desired: Any) -> bool:
     if isinstance(desired, dict):
         return isinstance(found, dict) and all(found.get(name) == value for name, value in desired.items())
     return bool(found == desired)
-
-
-def _of_element(path: str, desired: Any, found: Any, base: str) -> Iterator[str]:
-    if isinstance(desired, dict) and isinstance(found, dict):
-        for name in _names(desired, found):
-            if not ("reference" in desired and name in ("display", "type") and name not in desired):
-                yield from _of_element(f"{path}.{name}", desired.get(name), found.get(name), base)
-    elif isinstance(desired, list) and isinstance(found, list) and len(desired) == len(found):
-        for number, (ours, theirs) in enumerate(zip(desired, found, strict=True)):
-            yield from _of_element(f"{path}[{number}]", ours, theirs, base)
-    elif not _is_same(desired, found, base):
-        yield path
-
-
-def _names(desired: Resource, found: Resource) -> Iterator[str]:
-    yield from desired
-    yield from (name for name in found if name not in desired)
 
 
 def _is_same(desired: Any, found: Any, base: str) -> bool:
