@@ -19,6 +19,7 @@ from integration.views.values import BrokenValueError
 Part = int | Decimal
 
 _DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T([^Z+-]+)(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII)
+_A_DATE, _A_TIME = "expected a date as FHIR writes it", "expected a time as FHIR writes it"
 _TIME = re.compile(r"(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d+)?))?)?", re.ASCII)
 
 
@@ -59,6 +60,14 @@ def moment(text: str, path: str = "") -> Moment:
         raise BrokenValueError(path, "expected a date or a time as FHIR writes them") from error
 
 
+def _of_kind(text: str, path: str, *, is_time: bool) -> Moment:
+    """Parse a time, or anything that has a day; the one in the place of the other breaks the resource."""
+    found = moment(text, path)
+    if is_time == bool(found.day):
+        raise BrokenValueError(path, _A_TIME if is_time else _A_DATE)
+    return found
+
+
 def _date(text: str) -> Moment:
     match = _DATE.fullmatch(text)
     if match is None:
@@ -75,7 +84,7 @@ def _date(text: str) -> Moment:
 
 def _time(match: re.Match[str]) -> tuple[Part, ...]:
     hour, minute, second = match.groups()
-    if int(hour) > 24 or int(minute or 0) > 59 or Decimal(second or 0) >= 61:
+    if int(hour) > 23 or int(minute or 0) > 59 or Decimal(second or 0) >= 61:
         raise ValueError
     return (int(hour), *([int(minute)] if minute else []), *([Decimal(second)] if second else []))
 
@@ -92,6 +101,8 @@ def compare_dates(left: str | None, right: str | None, path: str = "") -> int | 
     if left is None or right is None:
         return None
     one, other = moment(left, path), moment(right, path)
+    if bool(one.day) != bool(other.day):
+        raise BrokenValueError(path, "holds a time where a date belongs, or a date where a time does")
     if one.zone is not None and other.zone is not None:
         try:
             one, other = one.in_utc(), other.in_utc()
@@ -128,7 +139,7 @@ def equal_date_lists(left: Sequence[str], right: Sequence[str], path: str = "") 
 
 def date_boundary(text: str | None, path: str = "", *, is_high: bool) -> str | None:
     """Return the first or last day of a date of any precision (1970-06: 1970-06-01 and 1970-06-30)."""
-    return None if text is None else _day_boundary(moment(text, path), is_high=is_high)
+    return None if text is None else _day_boundary(_of_kind(text, path, is_time=False), is_high=is_high)
 
 
 def datetime_boundary(text: str | None, path: str = "", *, is_high: bool) -> str | None:
@@ -138,7 +149,7 @@ def datetime_boundary(text: str | None, path: str = "", *, is_high: bool) -> str
     """
     if text is None:
         return None
-    parts = moment(text, path)
+    parts = _of_kind(text, path, is_time=False)
     zone = "Z" if text.endswith("Z") else text[-6:]
     if parts.zone is None:
         zone = "-12:00" if is_high else "+14:00"
@@ -147,7 +158,7 @@ def datetime_boundary(text: str | None, path: str = "", *, is_high: bool) -> str
 
 def time_boundary(text: str | None, path: str = "", *, is_high: bool) -> str | None:
     """Return the first or last millisecond of a time of any precision."""
-    return None if text is None else _time_boundary(moment(text, path), is_high=is_high)
+    return None if text is None else _time_boundary(_of_kind(text, path, is_time=True), is_high=is_high)
 
 
 def _day_boundary(parts: Moment, *, is_high: bool) -> str:

@@ -237,14 +237,16 @@ class _Reader:
         if not is_right:
             raise self._error(path, f"is not of type {fhir_type}")
         if kind == DATE:
-            self._check_date(value, path)
+            self._check_date(value, fhir_type, path)
         return Decimal(str(value)) if kind == NUMBER else value
 
-    def _check_date(self, text: str, path: str) -> None:
+    def _check_date(self, text: str, fhir_type: str, path: str) -> None:
         try:
-            dates.moment(text)
+            is_time = not dates.moment(text).day
         except BrokenValueError as error:
             raise self._error(path, "is no date or time") from error
+        if is_time != (fhir_type == "time"):
+            raise self._error(path, f"is not of type {fhir_type}")
 
 
 def _join(path: str, key: str) -> str:

@@ -85,7 +85,7 @@ class _Reader:
         """Return the elements that are there."""
         try:
             found = [_plain(each) for each in elements]
-        except ArithmeticError as error:
+        except (ArithmeticError, msgspec.ValidationError) as error:
             raise BrokenValueError(path, "a number is too large") from error
         return [self._element(each, fhir_type, path) for each in found if each is not None]
 

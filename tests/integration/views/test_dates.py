@@ -38,13 +38,49 @@ def test_nothing_compares_to_nothing() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "2012-13", "2012-02-30", "2012-05-01T", "2012-05-01T25:00:00Z", "12:61", "2012-5-1", "20120501"],
+    [
+        "",
+        "soon",
+        "2012-13",
+        "2012-02-30",
+        "2012-05-01T",
+        "2012-05-01T25:00:00Z",
+        "12:61",
+        "2012-5-1",
+        "20120501",
+        "10:30",
+    ],
 )
 def test_what_is_no_date_breaks_the_resource(text: str) -> None:
     with pytest.raises(BrokenValueError) as caught:
         dates.compare_dates(text, "2012", "onsetDateTime")
     assert caught.value.path == "onsetDateTime"
     assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["24:00:00", "2012-05-01T24:00:00Z", "10:30:61"])
+def test_an_hour_that_fhir_does_not_have_breaks_the_resource(text: str) -> None:
+    """https://hl7.org/fhir/R4/datatypes.html#time: 24:00 is not used."""
+    with pytest.raises(BrokenValueError):
+        dates.moment(text)
+
+
+def test_a_time_and_a_date_are_no_pair() -> None:
+    for left, right in (("10:30", "2012"), ("2012-05-01T10:30:00Z", "10:30"), ("10:30:00", "2012-05-01T10:30:00Z")):
+        with pytest.raises(BrokenValueError):
+            dates.compare_dates(left, right)
+
+
+def test_boundaries_are_of_the_kind_that_the_element_has() -> None:
+    for boundary, text in (
+        (dates.date_boundary, "10:30"),
+        (dates.datetime_boundary, "10:30"),
+        (dates.time_boundary, "2012"),
+        (dates.time_boundary, "2012-05-01T10:30:00Z"),
+    ):
+        with pytest.raises(BrokenValueError) as caught:
+            boundary(text, "a.b", is_high=True)
+        assert caught.value.path == "a.b"
 
 
 def test_a_zone_may_not_lead_out_of_the_calendar() -> None:

@@ -75,6 +75,8 @@ def test_both_forms_of_a_view_are_read(resource_type: str) -> None:
         (changed(constant=[{"name": "a", "valueInteger": True}]), "constant[0].valueInteger"),
         (changed(constant=[{"name": "a", "valueBoolean": 1}]), "constant[0].valueBoolean"),
         (changed(constant=[{"name": "a", "valueDate": "soon"}]), "constant[0].valueDate"),
+        (changed(constant=[{"name": "a", "valueDate": "10:30"}]), "constant[0].valueDate"),
+        (changed(constant=[{"name": "a", "valueTime": "2020-01-01"}]), "constant[0].valueTime"),
         (changed(constant=[{"name": "a", "valueCoding": {}}]), "constant[0].valueCoding"),
         (changed(constant=[{"name": "a", "valueString": "x"}] * 2), "constant[1].name"),
     ],
