@@ -30,6 +30,10 @@ from server.view_rows import Form, Rejection
 
 LARGEST_PART_BYTES, SMALLEST_PART_BYTES = 32 << 20, 1 << 20
 _PARTS_PER_JOB = 8
+_LARGEST_PARTS_AHEAD = 3
+"""How much each process may be ahead of what is put together, in parts of the largest size."""
+_LEAST_BYTES = 1 << 16
+"""What a part counts for at least, so that only so many files of rows lie about."""
 
 _Done = tuple[Path, int, list[Rejection]]
 """The file of a part's rows, how many lines the part has, and what was rejected, counted from the part's start."""
@@ -53,7 +57,7 @@ def write(view: CompiledView, source: Files, form: Form, to: Path | None, jobs: 
     Raises:
         OutcomeBridgeError: a process came to its end before its work.
     """
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     task = _Task(form=form, line_limit_bytes=source.line_limit_bytes)
     size = min(max(source.total_bytes // (jobs * _PARTS_PER_JOB), SMALLEST_PART_BYTES), LARGEST_PART_BYTES)
     with (
@@ -62,12 +66,25 @@ def write(view: CompiledView, source: Files, form: Form, to: Path | None, jobs: 
         view_rows.opened(to) as stream,
     ):
         files = (Path(name, str(number)) for number in itertools.count())
-        waiting = (pool.submit(_work, task, part, file) for part, file in zip(parts(source, size), files, strict=False))
+        ahead = jobs * _LARGEST_PARTS_AHEAD * LARGEST_PART_BYTES
+        waiting = (
+            (part, pool.submit(_work, task, part, file))
+            for part, file in zip(parts(source, size, shares=jobs), files, strict=False)
+        )
         try:
-            done = _numbered(_in_order(waiting, ahead=2 * jobs), parts(source, size))
+            done = _numbered(_in_order(waiting, ahead))
             return _put_together(view, done, form, stream)
         except BrokenProcessPool as error:
             raise OutcomeBridgeError("a process of --jobs came to its end too soon; try --jobs 1") from error
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Return how processes start: where the system has it, as copies of one that has imported everything."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "server.view_jobs"])
+    return context
 
 
 def _begin(view: CompiledView) -> None:
@@ -83,18 +100,27 @@ def _work(task: _Task, part: Part, to: Path) -> _Done:
     return to, source.lines, rejections
 
 
-def _in_order(waiting: Iterator[Future[_Done]], ahead: int) -> Iterator[_Done]:
-    """Yield results in order, with so many parts under way that no process waits, and no more."""
-    under_way = collections.deque(itertools.islice(waiting, ahead))
-    while under_way:
-        yield under_way.popleft().result()
-        under_way.extend(itertools.islice(waiting, 1))
+def _in_order(waiting: Iterator[tuple[Part, Future[_Done]]], ahead: int) -> Iterator[tuple[Part, _Done]]:
+    """Yield results in order, with parts of so many bytes under way that no process waits, and no more."""
+    under_way: collections.deque[tuple[Part, Future[_Done]]] = collections.deque()
+    is_more, size = True, 0
+    while is_more or under_way:
+        while is_more and size < ahead:
+            submitted = next(waiting, None)
+            is_more = submitted is not None
+            if submitted is not None:
+                under_way.append(submitted)
+                size += submitted[0].bytes + _LEAST_BYTES
+        if under_way:
+            part, result = under_way.popleft()
+            yield part, result.result()
+            size -= part.bytes + _LEAST_BYTES
 
 
-def _numbered(done: Iterator[_Done], of: Iterator[Part]) -> Iterator[tuple[Path, list[Rejection]]]:
+def _numbered(done: Iterator[tuple[Part, _Done]]) -> Iterator[tuple[Path, list[Rejection]]]:
     """Count the lines of rejections from the start of their file."""
     lines = 0
-    for part, (file, count, rejections) in zip(of, done, strict=True):
+    for part, (file, count, rejections) in done:
         lines = 0 if part.start == 0 else lines
         yield file, [dataclasses.replace(each, line=each.line + lines) for each in rejections]
         lines += count

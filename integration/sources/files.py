@@ -123,11 +123,16 @@ def resources(file: Path, limit: int) -> Iterator[RawResource | Unreadable]:
 
 
 def is_line_by_line(file: Path, limit: int) -> bool:
-    """Return whether a file is plain NDJSON with nothing wrong with it as a whole, so that it may be read in parts."""
-    if not folders.has_ending(file, ".ndjson"):
+    """Return whether a file is NDJSON with nothing wrong with it as a whole, so that it may be read in parts."""
+    is_packed = folders.has_ending(file, ".gz")
+    if not is_packed and not folders.has_ending(file, ".ndjson"):
         return False
     with _open(file) as stream:
-        return _problem_of_start(file.as_posix(), _start(_lines(file.as_posix(), stream, limit))) is None
+        if is_packed and stream.read(len(_GZIP)) != _GZIP:
+            return False
+        stream.seek(0)
+        lines: IO[bytes] = gzip.GzipFile(fileobj=stream) if is_packed else stream  # type: ignore[assignment]  # see above
+        return _problem_of_start(file.as_posix(), _start(_lines(file.as_posix(), lines, limit))) is None
 
 
 def resources_of_lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     for name in ("a", "b"):
         lines = [_line(f"{name}{number}", number) for number in range(300)]
         (tmp_path / f"{name}.ndjson").write_text("\n".join(lines))
+    lines = [_line(f"c{number}", number) for number in range(300)]
+    (tmp_path / "c.ndjson.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
     return Files([tmp_path])
 
 
@@ -48,7 +51,7 @@ def test_two_processes_write_the_rows_of_one_in_the_same_order(source: Files, tm
 
     assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
     assert two == one
-    assert [each.line for each in two] == [50, 100, 150, 200, 250, 300] * 2
+    assert [each.line for each in two] == [50, 100, 150, 200, 250, 300] * 3
     assert str(two[1]) == f"{source.paths[0]}:100: Patient/a99: name: Expected `array`, got `object`"
 
 

@@ -336,10 +336,12 @@ def test_what_is_said_of_a_file_holds_nothing_out_of_it(tmp_path: Path) -> None:
         ("a.ndjson", b"{\n}", False),
         ("a.ndjson", patient("a").decode().encode("utf-16"), False),
         ("a.json", patient("a"), False),
-        ("a.ndjson.gz", gzip.compress(patient("a"), mtime=0), False),
+        ("a.ndjson.gz", gzip.compress(patient("a"), mtime=0), True),
+        ("a.ndjson.gz", gzip.compress(b"{\n}", mtime=0), False),
+        ("a.ndjson.gz", patient("a"), False),
     ],
 )
-def test_only_sound_plain_ndjson_is_line_by_line(tmp_path: Path, name: str, content: bytes, answer: bool) -> None:
+def test_only_sound_ndjson_is_line_by_line(tmp_path: Path, name: str, content: bytes, answer: bool) -> None:
     (tmp_path / name).write_bytes(content)
 
     assert files.is_line_by_line(tmp_path / name, 1000) is answer

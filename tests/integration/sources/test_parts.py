@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import random
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,11 @@ LINES = [
 ]
 
 
-def apart(source: Files, size: int) -> list[RawResource | Unreadable]:
+def apart(source: Files, size: int, shares: int = 3) -> list[RawResource | Unreadable]:
     """Read a source part by part, and count the lines on from part to part of a file."""
     found: list[RawResource | Unreadable] = []
     lines = 0
-    for part in parts(source, size):
+    for part in parts(source, size, shares):
         reader = PartOfFile(part, source.line_limit_bytes)
         lines = 0 if part.start == 0 else lines
         found += [dataclasses.replace(each, line=each.line + lines) for each in reader]
@@ -63,3 +64,42 @@ def test_a_part_ends_where_a_line_ends(tmp_path: Path) -> None:
     assert len(ends) == 3
     assert all(file.read_bytes()[end - 1 : end] == b"\n" for end in ends[:-1])
     assert ends[-1] == file.stat().st_size
+
+
+def packed(count: int) -> bytes:
+    """Pack resources that hardly shrink, with some lines over the limit and some blank, in two gzip members."""
+    chance = random.Random(29)
+    lines = [b'{"id":"%s"}' % chance.randbytes(70).hex().encode() for _ in range(count)]
+    lines[5::50] = [chance.randbytes(6_000).hex().encode()] * len(lines[5::50])
+    lines[7::50] = [b" "] * len(lines[7::50])
+    half = count // 2
+    return b"".join(gzip.compress(b"\n".join(some) + b"\n", mtime=0) for some in (lines[:half], lines[half:]))
+
+
+@pytest.mark.parametrize("shares", [1, 2, 7])
+def test_the_parts_of_a_gzip_file_are_the_file(tmp_path: Path, shares: int) -> None:
+    (tmp_path / "a.ndjson.gz").write_bytes(packed(1_000))
+    source = Files([tmp_path], line_limit_bytes=LIMIT)
+
+    whole = list(source)
+
+    assert apart(source, 1_000, shares) == whole
+    assert len(whole) == 980
+    in_parts = [sum(1 for _ in PartOfFile(part, LIMIT)) for part in parts(source, 1_000, shares)]
+    assert len(in_parts) == shares
+    assert max(in_parts) < 2 * len(whole) / shares
+
+
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.34, 0.6, 0.97])
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_damage_in_a_gzip_file_is_met_once_and_where_it_is(tmp_path: Path, at: float, is_cut: bool) -> None:
+    text = packed(1_000)
+    place = int(len(text) * at)
+    broken = text[:place] if is_cut else text[:place] + bytes(40) + text[place + 40 :]
+    (tmp_path / "a.ndjson.gz").write_bytes(broken)
+    source = Files([tmp_path], line_limit_bytes=LIMIT)
+
+    whole = list(source)
+
+    assert apart(source, 1_000) == whole
+    assert sum(isinstance(each, Unreadable) and "damaged" in each.problem for each in whole) == 1
