@@ -40,7 +40,10 @@ class Compared:
     schema: Schema = dataclasses.field(repr=False, compare=False)
 
 
-_NO_CHILDREN: Mapping[str, Sequence[_Item]] = {}
+_Items = Sequence[Any]
+"""Elements: an `_Item` each, or the plain value of a primitive that is no date and has neither id nor extension."""
+
+_NO_CHILDREN: Mapping[str, _Items] = {}
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -49,11 +52,12 @@ class _Item(msgspec.Struct, gc=False):
     type: str
     path: str
     value: Any = None
-    children: Mapping[str, Sequence[_Item]] = _NO_CHILDREN
+    children: Mapping[str, _Items] = _NO_CHILDREN
 
     def child(self, key: str) -> Any:
         """Return the value of the first of the children under a key, None where there is none."""
-        return self.children[key][0].value if key in self.children else None
+        found = self.children[key][0] if key in self.children else None
+        return found.value if isinstance(found, _Item) else found
 
 
 def equal_elements(left: Any, right: Any, what: Compared) -> bool | None:
@@ -95,7 +99,7 @@ class _Reader:
         if fhir_type in ANY_RESOURCE:
             fhir_type = self._resource_type(json, path)
         forms = _forms(self._schema, fhir_type)
-        children: dict[str, Sequence[_Item]] = {}
+        children: dict[str, _Items] = {}
         for key in json:
             if key in forms and forms[key][0].key not in children:
                 form, is_list = forms[key]
@@ -110,7 +114,7 @@ class _Reader:
             raise BrokenValueError(f"{path}.resourceType", "is no resource type of this FHIR version")
         return found
 
-    def _children(self, json: dict[str, Any], form: Option, path: str, *, is_list: bool) -> list[_Item]:
+    def _children(self, json: dict[str, Any], form: Option, path: str, *, is_list: bool) -> list[Any]:
         found = _listed(json, form.key, path, is_list=is_list)
         if form.type not in PRIMITIVES:
             places = (f"{path}[{at}]" for at in range(len(found))) if is_list else (path,)
@@ -122,11 +126,12 @@ class _Reader:
             if value is not None or companion is not None
         ]
 
-    def _primitive(self, value: Any, companion: Any, fhir_type: str, path: str) -> _Item:
+    def _primitive(self, value: Any, companion: Any, fhir_type: str, path: str) -> Any:
         if value is not None and not _is_of_kind(value, fhir_type):
             raise BrokenValueError(path, f"expected a value of the type {fhir_type}")
-        children = _NO_CHILDREN if companion is None else self._element(companion, "Element", path).children
-        return _Item(fhir_type, path, value, children)
+        if companion is None:
+            return _Item(fhir_type, path, value) if PRIMITIVES[fhir_type] == DATE else value
+        return _Item(fhir_type, path, value, self._element(companion, "Element", path).children)
 
 
 def _listed(json: dict[str, Any], key: str, path: str, *, is_list: bool) -> list[Any]:
@@ -173,9 +178,11 @@ def _is_of_kind(value: Any, fhir_type: str) -> bool:
 # --- the comparison
 
 
-def _equal_lists(left: Sequence[_Item], right: Sequence[_Item]) -> bool | None:
+def _equal_lists(left: _Items, right: _Items) -> bool | None:
     if len(left) != len(right):
         return False
+    if len(left) == 1:
+        return _equal(left[0], right[0])
     return _all(_equal(one, other) for one, other in zip(left, right, strict=True))
 
 
@@ -189,7 +196,9 @@ def _all(verdicts: Iterable[bool | None]) -> bool | None:
     return True if is_known else None
 
 
-def _equal(left: _Item, right: _Item) -> bool | None:
+def _equal(left: Any, right: Any) -> bool | None:
+    if not isinstance(left, _Item) or not isinstance(right, _Item):
+        return type(left) is not _Item and type(right) is not _Item and bool(left == right)
     if left.type in QUANTITIES and right.type in QUANTITIES:
         return _equal_quantities(left, right)
     return left.type == right.type and _equal_as_elements(left, right)
