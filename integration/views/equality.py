@@ -129,9 +129,9 @@ class _Reader:
     def _primitive(self, value: Any, companion: Any, fhir_type: str, path: str) -> Any:
         if value is not None and not _is_of_kind(value, fhir_type):
             raise BrokenValueError(path, f"expected a value of the type {fhir_type}")
-        if companion is None:
-            return _Item(fhir_type, path, value) if PRIMITIVES[fhir_type] == DATE else value
-        return _Item(fhir_type, path, value, self._element(companion, "Element", path).children)
+        children = _NO_CHILDREN if companion is None else self._element(companion, "Element", path).children
+        is_plain = value is not None and not children and PRIMITIVES[fhir_type] != DATE
+        return value if is_plain else _Item(fhir_type, path, value, children)
 
 
 def _listed(json: dict[str, Any], key: str, path: str, *, is_list: bool) -> list[Any]:

@@ -41,6 +41,7 @@ def patient(name: Any, other: Any) -> Json:
         (ANNA, {**ANNA, "nickname": "not an element"}, True),
         (ANNA, {**ANNA, "id": "1"}, False),
         ({**ANNA, "id": "1"}, {**ANNA, "id": "1"}, True),
+        (ANNA, {**ANNA, "_family": {}, "_given": [None, {"extension": []}]}, True),
         (ANNA, {**ANNA, "_family": {"id": "1"}}, False),
         ({**ANNA, "_family": {"id": "1"}}, {**ANNA, "_family": {"id": "1"}}, True),
         (ANNA, {**ANNA, "_family": {"extension": [{"url": "u", "valueCode": "c"}]}}, False),
