@@ -21,6 +21,7 @@ from server.sites.profile import Abilities
 
 SCREENER_SCORE: Final = "https://fhir.athena.io/StructureDefinition/ah-questionnaire-response-screener"
 PRACTICE: Final = "https://fhir.athena.io/StructureDefinition/ah-practice"
+_CARRIED: Final = ("resourceType", "id", "identifier", "subject", "effectiveDateTime")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,7 @@ class Athena(Base):
 
     def _response(self, subscale: flowsheets.Subscale, score: Resource) -> Shaped:
         """Return one score; what is read of it, and nothing else, is in `carried`."""
-        carried: Resource = {name: score[name] for name in ("id", "identifier", "subject", "effectiveDateTime")}
+        carried: Resource = {name: score[name] for name in _CARRIED}
         carried |= {"status": "final", "valueQuantity": {"value": score["valueQuantity"]["value"]}}
         resource = {
             "resourceType": "QuestionnaireResponse",

@@ -70,7 +70,7 @@ class Base:
 
     def is_outcome(self, resource: Resource, found: Resource) -> bool:
         """As `is_it`, of what is no document: by our identifier or tag."""
-        return any(key in _keys(found) for key in _keys(resource))
+        return any(key in _keys(found) for key in _keys(resource) if key[1] == resource["id"])
 
 
 def _is_document(resource: Resource) -> bool:

@@ -72,7 +72,7 @@ class Epic(Base):
         resource["effectiveDateTime"] = score["effectiveDateTime"]
         unit = {"unit": self.unit} if self.unit else {}
         resource["valueQuantity"] = {"value": score["valueQuantity"]["value"], **unit}
-        if note := _fitting(note["text"] for note in score.get("note", [])):
+        if note := _fitting(flowsheets.notes(score)):
             resource["note"] = [{"text": note}]
         lost = dropped(score, resource)
         return Shaped(kind=subscale, resource=resource, observations=1, dropped=lost, problem=self._problem(resource))

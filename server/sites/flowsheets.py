@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from integration.outcomes import Outcome, Resource
 from integration.write_profile import Coding
+from server.sites import wording
 
 Subscale = Literal["physical", "psychological"]
 
@@ -44,6 +45,12 @@ def coding_of(coding: Coding) -> Resource:
     """Return a coding of the site file as FHIR has it."""
     display = {"display": coding.display} if coding.display else {}
     return {"system": coding.system, "code": coding.code, **display}
+
+
+def notes(score: Resource) -> list[str]:
+    """Return the texts of the notes; before them what a label says, where the labels themselves are not kept."""
+    texts = [note["text"] for note in score.get("note", [])]
+    return [wording.TEST_DATA, *texts] if wording.is_test_data([score]) else texts
 
 
 def has_time(resource: Resource) -> bool:

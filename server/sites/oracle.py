@@ -79,8 +79,8 @@ class Oracle(Base):
             resource["performer"] = list(self.performer)
         quantity = score["valueQuantity"]
         resource["valueQuantity"] = {"value": quantity["value"], "unit": self.unit} if self.unit else quantity
-        if "note" in score:
-            resource["note"] = score["note"]
+        if notes := flowsheets.notes(score):
+            resource["note"] = [{"text": text} for text in notes]
         problem = "" if flowsheets.has_time(score) else flowsheets.NO_TIME
         lost = dropped(score, resource)
         return Shaped(kind=subscale, resource=resource, observations=1, dropped=lost, problem=problem)

@@ -12,7 +12,8 @@ SCORE_TITLES: Final[Mapping[str, str]] = {
     "physical": "MSIS-29 physical subscale, 0-100",
     "psychological": "MSIS-29 psychological subscale, 0-100",
 }
-_TEST_DATA: Final = "HTEST"
+TEST_DATA: Final = "TEST DATA, not about a real person."
+_TEST_LABEL: Final = "HTEST"
 _ALWAYS: Final = (
     "resourceType",
     "id",
@@ -59,7 +60,7 @@ def lines(observations: Sequence[Resource], titles: Titles) -> Iterator[str]:
     """
     yield "MSIS-29 (Multiple Sclerosis Impact Scale)"
     if is_test_data(observations):
-        yield "TEST DATA: not about a real person"
+        yield TEST_DATA
     yield f"Answered {_answered(observations[0])}"
     if any(one["status"] in ("amended", "corrected") for one in observations):
         yield "The answers were amended after they were first given; these are the scores of the amended answers."
@@ -79,7 +80,7 @@ def labels(observations: Iterable[Resource]) -> list[Any]:
 
 def is_test_data(observations: Iterable[Resource]) -> bool:
     """Whether the label for test data is on one of them."""
-    return any(label.get("code") == _TEST_DATA for label in labels(observations))
+    return any(label.get("code") == _TEST_LABEL for label in labels(observations))
 
 
 def titles(keys: ProfileKeys) -> Titles:

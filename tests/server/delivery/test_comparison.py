@@ -103,3 +103,58 @@ def test_who_answered_is_compared(agents: Any, expected: list[str]) -> None:
 
 def test_no_path_holds_a_value() -> None:
     assert "Doe" not in str(paths(subject={"reference": "Patient/Doe"}, note=[{"text": "Doe"}]))
+
+
+def sparse_paths(found: dict[str, Any], desired: dict[str, Any] = DESIRED) -> list[str]:
+    return differences(desired, found, base_url="http://h/fhir", keeps_all=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"note": [{"text": "theirs"}], "performer": [{"reference": "Practitioner/1"}], "issued": "2012-05-04"},
+        {"category": [{"coding": [{"system": "theirs"}]}, *DESIRED["category"]]},
+        {
+            "category": [
+                {"text": "theirs", "coding": [{"code": "x"}, {"system": "c", "code": "survey", "display": "S"}]}
+            ]
+        },
+        {"valueQuantity": {"value": 62.5, "unit": "{score}", "system": "http://unitsofmeasure.org", "code": "{score}"}},
+        {"effectiveDateTime": "2012-05-04T07:15:00Z"},
+        {"subject": {"reference": "http://h/fhir/Patient/p", "display": "J. D."}},
+    ],
+)
+def test_what_a_chart_adds_is_no_difference_where_it_adds_much(changes: dict[str, Any]) -> None:
+    assert sparse_paths({**DESIRED, "id": "7", **changes}) == []
+    assert sparse_paths({**DESIRED, **changes, "status": "amended"}) == ["status"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"modifierExtension": [{"url": "http://not"}]}, ["modifierExtension"]),
+        ({"implicitRules": "http://rules"}, ["implicitRules"]),
+        ({"dataAbsentReason": {"text": "error"}}, ["dataAbsentReason"]),
+        ({"component": [{"code": {"text": "x"}}]}, ["component"]),
+        ({"valueString": "not done"}, ["valueString"]),
+        ({"valueQuantity": {"value": 62.5, "unit": "{score}", "comparator": "<"}}, ["valueQuantity.comparator"]),
+        ({"valueQuantity": {"value": 62.5}}, ["valueQuantity.unit"]),
+        ({"valueQuantity": {"value": 6.25, "unit": "{score}"}}, ["valueQuantity.value"]),
+        ({"category": []}, ["category"]),
+        ({"category": [{"text": "a"}, {"text": "b"}]}, ["category[0]"]),
+        ({"category": [{"coding": [{"system": "c", "code": "x"}]}]}, ["category[0].coding[0].code"]),
+        ({"subject": {"reference": "Patient/q"}}, ["subject.reference"]),
+        ({"meta": {}}, ["meta.profile[0]", "meta.security[0]"]),
+    ],
+)
+def test_what_was_sent_and_what_can_turn_it_are_compared_everywhere(
+    changes: dict[str, Any], expected: list[str]
+) -> None:
+    assert sparse_paths({**DESIRED, **changes}) == expected
+
+
+def test_what_can_turn_a_resource_counts_even_if_we_sent_none() -> None:
+    desired = {"resourceType": "Basic", "subject": {"reference": "Patient/p"}}
+
+    assert sparse_paths({**desired, "status": "entered-in-error"}, desired) == ["status"]
+    assert sparse_paths({**desired, "valuesEntered": 1}, desired) == []
