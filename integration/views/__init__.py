@@ -3,9 +3,9 @@
 definition.py reads a ViewDefinition, fhirpath.py its expressions; schema.py knows FHIR's types. resolve.py and steps.py
 check the one against the other (tree.py) and note in shapes.py what has to be decoded. compiler.py, columns.py and
 repeat.py write what is done with one resource, emit.py, conditions.py and dispatch.py its expressions, source.py its
-lines; functions.py makes functions of it, binding.py runs their source, values.py and dates.py are what they call.
-runner.py runs a view, together.py several in one pass, batches.py and arrow.py build Arrow batches, faults.py says what
-is wrong with a resource.
+lines; functions.py makes functions of it, binding.py runs their source, which calls values.py, dates.py and
+equality.py. runner.py runs a view, together.py several in one pass, batches.py and arrow.py build Arrow batches,
+faults.py says what is wrong with a resource.
 """
 
 from integration.errors import ViewError
