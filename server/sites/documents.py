@@ -4,7 +4,7 @@ A DocumentReference as US Core's guidance on writing clinical notes has it (http
 text, PDF or both inside the resource. It holds the scores, how much was answered, how they were computed and where
 they come from; never an answer, never wording of the instrument.
 
-No LOINC code is put in by default: LOINC has none for the scores of this instrument, so the site names the note type
+No LOINC code is put in by default: none was found for the scores of this instrument, so the site names the note type
 that it wants them under.
 
 A document's title and its last line hold a reference, the first 16 digits of its identity. That is how it is found
@@ -17,7 +17,7 @@ import base64
 import binascii
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -163,6 +163,32 @@ def is_it(resource: Resource, found: Resource) -> bool:
     reference = _reference(resource["id"])
     texts = (text for attachment in _attachments(found) for text in _texts(attachment))
     return flowsheets.is_same_subject(resource, found) and any(reference in text for text in texts)
+
+
+def with_data(found: Resource, fetch: Callable[[str], bytes]) -> Resource:
+    """Return a document as read, with the bytes that its attachments link to in place of the links.
+
+    Args:
+        found: as the server sent it; one without links is returned as it is.
+        fetch: is given Attachment.url as written, relative or absolute; what it raises goes through.
+    """
+    content = found.get("content")
+    if not any(_is_link(attachment) for attachment in _attachments(found)) or not isinstance(content, list):
+        return found
+    return {**found, "content": [_fetched(one, fetch) for one in content]}
+
+
+def _fetched(one: Any, fetch: Callable[[str], bytes]) -> Any:
+    attachment = one.get("attachment") if isinstance(one, dict) else None
+    if not isinstance(attachment, dict) or not _is_link(attachment):
+        return one
+    rest = {name: value for name, value in attachment.items() if name != "url"}
+    data = base64.b64encode(fetch(attachment["url"])).decode("ascii")
+    return {**one, "attachment": {**rest, "data": data}}
+
+
+def _is_link(attachment: Mapping[str, Any]) -> bool:
+    return "data" not in attachment and isinstance(attachment.get("url"), str)
 
 
 def _identity(observations: Iterable[Resource]) -> str:

@@ -14,7 +14,7 @@ from integration.outcomes import Resource, encode
 from integration.records import Moment, Response
 from integration.settings import Site
 from server.delivery.comparison import differences
-from server.sites import WriteProfile, profile_of
+from server.sites import WriteProfile, documents, profile_of
 
 ROWS = "urn:oid:1.2.840.114350.1.13.9.9.7.2.707679"
 CODES = f"""
@@ -180,3 +180,21 @@ def test_a_document_in_place_of_refused_observations_is_taken(
         assert compare(profile, ehr, stand_in.resource, found) == []
         assert found_by(profile, ehr, stand_in.resource) == [resource_id]
     assert (stand_in is None) == (not observations)
+
+
+def test_a_document_that_comes_back_as_a_link_is_compared_by_what_is_behind_it(
+    ehr: Simulator, outcome: BuildOutcome
+) -> None:
+    ehr.configure("epic-like", documents_by_url=True)
+    ehr.add_encounter("e1", ehr.add_patient("p1"))
+    table = tomllib.loads(SITES["epic-like"])
+    profile = profile_of(Site.model_validate({"name": "north", "base_url": ehr.base_url, **table}))
+    stand_in = profile.stand_in([one.resource for one in profile.shape(outcome(3))])
+    assert stand_in is not None
+    found = read(ehr, f"DocumentReference/{create(ehr, stand_in.resource)}")
+
+    whole = documents.with_data(found, lambda url: requests.get(f"{ehr.base_url}/{url}", timeout=10).content)
+
+    assert compare(profile, ehr, stand_in.resource, found) == ["content[0].attachment.data"]
+    assert compare(profile, ehr, stand_in.resource, whole) == []
+    assert found_by(profile, ehr, stand_in.resource) == [found["id"]]

@@ -7,7 +7,7 @@ import pytest
 
 from integration.outcomes import Outcome, Resource, encode
 from server.ledger.planning import Shaped
-from server.sites import WriteProfile
+from server.sites import WriteProfile, documents
 
 BuildOutcome = Callable[..., Outcome]
 Profile = Callable[[str], WriteProfile]
@@ -175,3 +175,16 @@ def test_the_text_alone_holds_the_reference(profile: Profile, outcome: BuildOutc
     data = document["content"][0]["attachment"]["data"]
 
     assert profile("document").is_it(document, {**document, "content": [{"attachment": {"data": data}}]})
+
+
+def test_what_a_document_links_to_is_put_in_its_place(profile: Profile, outcome: BuildOutcome) -> None:
+    document = profile("document, both").shape(outcome())[0].resource
+    text, pdf = (one["attachment"] for one in document["content"])
+    linked = {**{name: value for name, value in text.items() if name != "data"}, "url": "Binary/7"}
+    found = {**document, "content": [{"attachment": linked}, {"attachment": pdf}, "not a content"]}
+
+    read = documents.with_data(found, lambda url: base64.b64decode(text["data"]) if url == "Binary/7" else b"")
+
+    assert read["content"] == [{"attachment": text}, {"attachment": pdf}, "not a content"]
+    assert documents.with_data(document, lambda _: b"unused") is document
+    assert documents.with_data({"content": "text"}, lambda _: b"unused") == {"content": "text"}
