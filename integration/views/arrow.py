@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
@@ -18,7 +19,12 @@ _TYPES = {BOOLEAN: pa.bool_(), INTEGER: pa.int64(), NUMBER: pa.decimal128(_DIGIT
 
 def schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
     """Return the Arrow schema of a view's columns: strings, bool, int64, decimal128(38, 18), and lists of these."""
-    return pa.schema([pa.field(name, _type(column)) for name, column in columns.items()])
+    return _schema(tuple(columns.items()))
+
+
+@functools.lru_cache(maxsize=64)
+def _schema(columns: tuple[tuple[str, ColumnType], ...]) -> pa.Schema:
+    return pa.schema([pa.field(name, _type(column)) for name, column in columns])
 
 
 class Builder:
@@ -48,7 +54,7 @@ class Builder:
         """
         for at in self._unbounded:
             for value in self.lists[at][start:]:
-                if not all(map(_fits, value if isinstance(value, list) else [value])):
+                if value is not None and not all(map(_fits, value if isinstance(value, list) else [value])):
                     raise BrokenValueError(self.schema.names[at], "the number does not fit an Arrow column")
 
     def repeat(self) -> None:

@@ -87,7 +87,7 @@ class Batches:
         """
         if not isinstance(resource, bytes):
             self._encoded(resource)
-        elif isinstance(error, AttributeError):
+        elif isinstance(error, AttributeError | TypeError):
             raise error
         elif isinstance(error, msgspec.ValidationError) and len(self._decoders) > 1:
             return self._widely(resource)

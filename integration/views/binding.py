@@ -28,7 +28,8 @@ class Functions:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._namespace: dict[str, Any] = {**_RUNTIME, **program.constants, "errors": (*faults.BROKEN, AttributeError)}
+        errors = (*faults.BROKEN, AttributeError, TypeError)
+        self._namespace: dict[str, Any] = {**_RUNTIME, **program.constants, "errors": errors}
         for index, inner in enumerate(program.inner):
             self._namespace[f"decode_inner_{index}"] = _inner_decoder(program, inner)
         self._execute(program.source)

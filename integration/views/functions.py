@@ -59,9 +59,9 @@ class Body:
                 *_indented(1, [] if is_single else [size]),
                 "    for text in texts:",
                 "        try:",
-                "            if not text.isascii():",
-                "                text.decode()",
                 "            resource = decode(text)",
+                "            if not text.isascii():",  # behind the decoder, which has fetched the text already
+                "                text.decode()",
                 *(f"        {_continuing(line)}" for line in self._appending(once, is_narrow=is_narrow)),
                 *_indented(3, ["check(size)"] if self.is_checked else []),
                 *self._counted(once, first),

@@ -72,7 +72,7 @@ class CompiledView:
         self.name, self.resource, self.source = program.name, program.resource, program.source
         self.columns, self.warnings = list(program.columns), list(program.warnings)
         self._decode = decoder(program.root, program.schema).decode
-        self._narrow: Decode | None = None
+        self._all_decoders: list[Decode] = []
         self.functions = Functions(program)
         self._rows = self.functions.rows
 
@@ -135,9 +135,11 @@ class CompiledView:
     def _decoders(self) -> list[Decode]:
         """Return the decoders for many resources; the narrow one is built when it is first needed."""
         program = self.program
-        if self._narrow is None and has_narrow(program.root):
-            self._narrow = decoder(program.root, program.schema, is_narrow=True).decode
-        return [self._decode] if self._narrow is None else [self._narrow, self._decode]
+        if not self._all_decoders:
+            is_narrow = has_narrow(program.root)
+            narrow = [decoder(program.root, program.schema, is_narrow=True).decode] if is_narrow else []
+            self._all_decoders = [*narrow, self._decode]
+        return self._all_decoders
 
     def read_decoded(self, text: bytes, decoded: Any, add: Callable[[Row], None]) -> None:
         """Add the rows of a resource that was decoded by a struct which holds all that this view reads.
