@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import msgspec
 import pyarrow.ipc
@@ -19,6 +19,8 @@ from integration.csv_cells import no_formula
 from integration.errors import InputError, MappingError, ViewError
 from integration.sources.resource import RawResource, Source, Unreadable
 from integration.views import CompiledView, compile_view
+from integration.views.columns import ColumnType
+from integration.views.schema import BOOLEAN, INTEGER, NUMBER
 
 Form = Literal["csv", "ndjson", "parquet"]
 PartForm = Literal["arrow"]
@@ -122,32 +124,46 @@ def _write_rows(
     if form == "ndjson":
         stream.writelines(_encoder.encode(row) + b"\n" for row in rows)
     else:
-        _write_csv(stream, [view.columns] if has_header else [], (list(row.values()) for row in rows))
+        if has_header:
+            write_header(stream, view)
+        _write_csv(stream, _cells(view, rows))
 
 
 def write_header(stream: IO[bytes], view: CompiledView) -> None:
     """Write the names of a view's columns as CSV."""
-    _write_csv(stream, [view.columns], [])
+    _write_csv(stream, [view.columns])
 
 
-def _write_csv(stream: IO[bytes], header: list[list[str]], rows: Iterable[list[object]]) -> None:
+def _write_csv(stream: IO[bytes], rows: Iterable[Sequence[object]]) -> None:
     class _Text:
         def write(self, text: str) -> int:
             return stream.write(f"{text.removesuffix(_ROW_END)}\n".encode())
 
     writer = csv.writer(_Text(), lineterminator=_ROW_END)
-    writer.writerows(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows(rows)
 
 
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, list):
-        return _encoder.encode(value).decode()
-    return no_formula(value) if isinstance(value, str) else value
+def _cells(view: CompiledView, rows: Iterable[dict[str, object]]) -> Iterator[list[object]]:
+    """Turn values to what the CSV writer is given; it writes integers as they are, and nothing for None."""
+    ways = [(name, _way(column)) for name, column in view.program.columns.items()]
+    for row in rows:
+        for name, way in ways:
+            value = row[name]
+            if value is not None:
+                row[name] = way(value)
+        yield list(row.values())
+
+
+def _way(column: ColumnType) -> Callable[[Any], object]:
+    """Return how a column's values are written."""
+    if column.is_collection:
+        return lambda value: _encoder.encode(value).decode()
+    ways: dict[str, Callable[[Any], object]] = {
+        BOOLEAN: lambda value: "true" if value else "false",
+        INTEGER: lambda value: value,
+        NUMBER: lambda value: f"{value:f}" if isinstance(value, Decimal) else value,
+    }
+    return ways.get(column.kind, no_formula)
 
 
 @contextmanager
