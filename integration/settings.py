@@ -128,6 +128,7 @@ class Limits(Table):
         timeout_seconds: without a byte from the server; a write that takes longer is `unknown`.
         page_size: `_count` of a search.
         entries_per_transaction: most entries in one transaction Bundle.
+        connections: how many requests it may get at once.
         writes_per_run: most resources written by one delivery; None is no limit.
         settle_seconds: how long after a request whose answer was lost the server may still be working on it; only
             then is the chart read to learn whether it took effect.
@@ -136,8 +137,40 @@ class Limits(Table):
     timeout_seconds: float = Field(default=30.0, gt=0, strict=False)
     page_size: int = Field(default=200, ge=1, le=10_000)
     entries_per_transaction: int = Field(default=200, ge=4, le=10_000)
+    connections: int = Field(default=1, ge=1, le=32)
     writes_per_run: int | None = Field(default=None, ge=4)
     settle_seconds: float = Field(default=10.0, ge=0, strict=False)
+
+
+class Safeguards(Table):
+    """What must hold before something is written to a site's chart.
+
+    Attributes:
+        check_patient: whether the EHR's Patient is read before the first write to a patient, and must agree.
+        stop_labels: codes of `meta.security` (`R`, `V`, ...) that stop a write, on the outcome or on the Patient.
+        opt_out_file: text file with one Patient id a line; nothing is written to them. Lines with `#` are remarks.
+        release: how many responses must be in the chart before others go without a person's release; `all`: none does.
+    """
+
+    check_patient: bool = True
+    stop_labels: tuple[str, ...] = ()
+    opt_out_file: BesideTheFile = None
+    release: Literal["all"] | Annotated[int, Field(ge=0)] = 0
+
+    def opted_out(self) -> frozenset[str]:
+        """Read the opt-out list; empty without one.
+
+        Raises:
+            SettingsError: it cannot be read, which must not be taken for an empty list.
+        """
+        if self.opt_out_file is None:
+            return frozenset()
+        try:
+            lines = self.opt_out_file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            problem = "the opt-out list cannot be read; nothing is written before it can"
+            raise SettingsError(file=str(self.opt_out_file), problem=problem) from error
+        return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 class Site(Table):
@@ -152,6 +185,7 @@ class Site(Table):
         write_profile: how outcomes are written: `generic` sends transactions, `single` one resource a request,
             `epic`, `oracle` and `athena` what those take, `document` a document for each response.
         profile: what the write profile needs to know of this site.
+        safeguards: what must hold before something is written.
         limits: what the server is asked to bear.
     """
 
@@ -161,6 +195,7 @@ class Site(Table):
     ca_file: BesideTheFile = None
     write_profile: profiles.Kind = "generic"
     profile: profiles.ProfileKeys = Field(default=profiles.ProfileKeys(), validate_default=True)
+    safeguards: Safeguards = Safeguards()
     limits: Limits = Limits()
 
     @field_validator("base_url")

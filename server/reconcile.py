@@ -19,6 +19,8 @@ from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
 from server.ledger import Ledger
 from server.ledger.entries import Entry, Settlement
 from server.ledger.states import IN_CHART, Books, State
+from server.sites import profile_of
+from server.sites.profile import WriteProfile
 
 logger = logging.getLogger(__name__)
 
@@ -54,49 +56,66 @@ class Reconciliation:
     Attributes:
         read: resources by the state that reading left them in; all types.
         findings: everything that is not verified or retracted, in order of key.
-        books: of all Observations, after reading.
+        repaired: of the findings, how many were planned to be written again.
+        books: of all Observations, after reading and planning.
     """
 
     read: Mapping[State, int]
     findings: Sequence[Finding]
+    repaired: int
     books: Books
 
 
 def reconcile(
-    ledger: Ledger, client: FhirClient, site: Site, *, on_progress: Callable[[int, int], None] = lambda *_: None
+    ledger: Ledger,
+    client: FhirClient,
+    site: Site,
+    *,
+    repair: bool = False,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Reconciliation:
     """Read back everything that the chart is said to hold, and record in the ledger what was found.
+
+    What is missing, and what somebody altered, can be written again, if that is wanted and the site takes it. Left to
+    a person is what was taken back in the chart on purpose (entered-in-error), and what is there more than once.
 
     Args:
         ledger: what the chart shall hold.
         client: the site's server.
         site: its settings.
+        repair: whether to plan what can be mended; the next delivery sends it.
         on_progress: called after each batch with resources read and resources in all.
 
     Raises:
         ServerUnreachableError, ServerRefusedError: the chart cannot be read now; what was read before is recorded.
     """
-    reader = _Reader(ledger, Lookup(client, page_size=site.limits.page_size), site)
+    profile = profile_of(site)
+    reader = _Reader(ledger, Lookup(client, profile, page_size=site.limits.page_size), site, profile)
     counts = ledger.counts(site.name)
     total, done, after = sum(counts[state] for state in IN_CHART), 0, ""
     read: Counter[State] = Counter()
     findings: list[Finding] = []
+    repaired = 0
     while entries := ledger.in_chart(site.name, after=after, limit=_BATCH):
         pairs = reader.read(entries)
         ledger.note_read(site.name, pairs)
         read.update(settlement.state for _, settlement in pairs)
         findings += [_finding(*pair) for pair in pairs if pair[1].state not in ("verified", "retracted")]
+        if repair:
+            repaired += _repair(ledger, site, profile, reader, pairs)
         done, after = done + len(entries), entries[-1].key
         on_progress(done, total)
     logger.info("reconciled", extra={"action": "reconciled", "site": site.name, "results": dict(read)})
-    return Reconciliation(read=dict(read), findings=findings, books=ledger.books(site.name))
+    return Reconciliation(read=dict(read), findings=findings, repaired=repaired, books=ledger.books(site.name))
 
 
 class _Reader:
     """Reads batches of entries back from one site."""
 
-    def __init__(self, ledger: Ledger, lookup: Lookup, site: Site) -> None:
-        self._ledger, self._lookup, self._site = ledger, lookup, site
+    def __init__(self, ledger: Ledger, lookup: Lookup, site: Site, profile: WriteProfile) -> None:
+        self._ledger, self._lookup, self._site, self._profile = ledger, lookup, site, profile
+        self.versions: dict[str, str] = {}
+        self.taken_back: set[str] = set()
 
     def read(self, entries: Sequence[Entry]) -> list[tuple[Entry, Settlement]]:
         """Return what was found of each entry."""
@@ -133,27 +152,57 @@ class _Reader:
         return [found] if found else []
 
     def _settlement(self, entry: Entry, found: list[Found] | str, ids: Mapping[str, str]) -> Settlement:
-        if isinstance(found, str):
-            return Settlement(key=entry.key, state="unreadable", reason=found)
-        if len(found) > 1:
+        if len(found) > 1 and not isinstance(found, str):
             return Settlement(key=entry.key, state="duplicate", reason=f"{len(found)} in the chart")
-        if not found:
-            return Settlement(key=entry.key, state="held" if entry.state == "held" else "missing")
-        return self._compared(entry, found[0], ids)
+        if found and not isinstance(found, str):
+            settlement = self._compared(entry, found[0], ids)
+        elif isinstance(found, str):
+            settlement = Settlement(key=entry.key, state="unreadable", reason=found)
+        elif entry.is_withdrawn and entry.state == "manual":
+            settlement = Settlement(key=entry.key, state="retracted", reason="gone from the chart")
+        else:
+            settlement = Settlement(key=entry.key, state="held" if entry.state == "held" else "missing")
+        is_still_to_do = entry.state == "manual" and settlement.state not in ("verified", "retracted")
+        return Settlement(key=entry.key, state="manual", reason=entry.reason) if is_still_to_do else settlement
 
     def _compared(self, entry: Entry, found: Found, ids: Mapping[str, str]) -> Settlement:
         resource = entry.resource()
         desired = references.rewritten(resource, references.places(ids, resource))
-        paths = comparison.differences(desired, found.resource, base_url=self._site.base_url)
+        keeps_all = self._profile.abilities.keeps_all
+        paths = comparison.differences(desired, found.resource, base_url=self._site.base_url, keeps_all=keeps_all)
         if entry.ehr_id and found.ehr_id != entry.ehr_id:
             paths.insert(0, "id")
+        self.versions[entry.key] = found.ehr_version
+        if found.resource.get("status") == "entered-in-error" and not entry.is_withdrawn:
+            self.taken_back.add(entry.key)
         if paths:
             # The version that we know stays, so that a later update does not overwrite what somebody else wrote.
             return Settlement(
                 key=entry.key, state="altered", ehr_id=entry.ehr_id or found.ehr_id, reason=", ".join(paths)
             )
-        state: State = "retracted" if entry.is_withdrawn and entry.resource_type == "Observation" else "verified"
+        goes_along = entry.kind in ("provenance", "device")
+        state: State = "retracted" if entry.is_withdrawn and not goes_along else "verified"
         return Settlement(key=entry.key, state=state, ehr_id=found.ehr_id, ehr_version=found.ehr_version)
+
+
+def _repair(
+    ledger: Ledger,
+    site: Site,
+    profile: WriteProfile,
+    reader: _Reader,
+    pairs: Sequence[tuple[Entry, Settlement]],
+) -> int:
+    """Plan again what is missing or altered and may be written; returns how many resources that are."""
+    mended: list[Settlement] = []
+    absent: list[str] = []
+    for entry, settlement in pairs:
+        if settlement.state == "missing" and not entry.is_withdrawn:
+            absent.append(entry.key)
+        elif settlement.state == "altered" and profile.abilities.updates and entry.key not in reader.taken_back:
+            version = reader.versions[entry.key]
+            mended.append(Settlement(key=entry.key, state="planned", ehr_version=version, reason="repaired"))
+    ledger.settle(site.name, mended)
+    return len(mended) + ledger.forget(site.name, absent)
 
 
 def _finding(entry: Entry, settlement: Settlement) -> Finding:

@@ -22,9 +22,13 @@ from integration.outcomes import Resource
 from integration.sources import search
 from integration.sources.client import FhirClient
 from server.ledger.entries import Entry
+from server.sites.profile import WriteProfile
 
 _KEYS_PER_SEARCH: Final = 40  # 40 x 110 characters stay under the 8 kB that servers take in a request line
-_PARAMETERS: Final = {"Observation": "identifier", "Device": "identifier", "Provenance": "_tag"}
+_PARAMETERS: Final = {
+    "Observation": "identifier", "Device": "identifier", "DocumentReference": "identifier",
+    "QuestionnaireResponse": "identifier", "Provenance": "_tag",
+}  # fmt: skip
 _NOT_SEARCHED: Final = frozenset((400, 404, 405, 414, 422, 501))
 
 
@@ -61,11 +65,12 @@ class Lookup:
 
     Args:
         client: the site's server.
+        profile: by what the site's resources are found.
         page_size: `_count` of a search.
     """
 
-    def __init__(self, client: FhirClient, *, page_size: int) -> None:
-        self._client, self._page_size = client, page_size
+    def __init__(self, client: FhirClient, profile: WriteProfile, *, page_size: int) -> None:
+        self._client, self._profile, self._page_size = client, profile, page_size
         self._declared: dict[tuple[str, str], bool] = {}
 
     def find(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
@@ -78,7 +83,14 @@ class Lookup:
             ServerUnreachableError, ServerRefusedError: no answer, or one that is about something else.
         """
         found: dict[str, list[Found]] = {entry.key: [] for entry in entries}
-        for some in _batches(entries, _KEYS_PER_SEARCH):
+        by_key = []
+        for entry in entries:
+            parameters = self._profile.search(entry.resource())
+            if parameters is None:
+                by_key.append(entry)
+            else:
+                found[entry.key] = self._found_by(entry, parameters)
+        for some in _batches(by_key, _KEYS_PER_SEARCH):
             for resource in self._search(some):
                 key = next((key for key in _keys(resource) if key in found), None)
                 if key is None:
@@ -96,19 +108,29 @@ class Lookup:
             raise
         return _found(resource) if isinstance(resource, dict) and resource.get("id") else None
 
+    def _found_by(self, entry: Entry, parameters: Mapping[str, str]) -> list[Found]:
+        """Look for one resource at a server that does not keep our identifiers."""
+        desired = entry.resource()
+        pages = self._pages(entry.resource_type, parameters)
+        return [_found(resource) for resource in pages if self._profile.is_it(desired, resource)]
+
     def _search(self, entries: Sequence[Entry]) -> Iterable[Resource]:
         resource_type, parameter = entries[0].resource_type, _PARAMETERS[entries[0].resource_type]
-        tokens = ",".join(token(entry)[1] for entry in entries)
-        count = str(max(self._page_size, len(entries)))
+        return self._pages(resource_type, {parameter: ",".join(token(entry)[1] for entry in entries)}, len(entries))
+
+    def _pages(self, resource_type: str, parameters: Mapping[str, str], least: int = 1) -> Iterable[Resource]:
+        count = str(max(self._page_size, least))
+        names = ", ".join(parameters)
         try:
-            pages = search.pages(self._client, resource_type, {parameter: tokens, "_count": count})
+            pages = search.pages(self._client, resource_type, {**parameters, "_count": count})
             for number, page in enumerate(pages):
-                if _has_warnings(page) or (number == 0 and not self._is_understood(page, resource_type, parameter)):
-                    raise _not_searchable(entries)
+                understood = number > 0 or all(self._is_understood(page, resource_type, name) for name in parameters)
+                if _has_warnings(page) or not understood:
+                    raise NotSearchableError(resource_type, names)
                 yield from (msgspec.json.decode(body) for body in page.resources)
         except ServerRefusedError as error:
             if error.status in _NOT_SEARCHED:
-                raise _not_searchable(entries) from error
+                raise NotSearchableError(resource_type, names) from error
             raise
 
     def _is_understood(self, page: search.Page, resource_type: str, parameter: str) -> bool:
@@ -134,7 +156,8 @@ def token(entry: Entry) -> tuple[str, str]:
 def _system(entry: Entry) -> str:
     resource = entry.resource()
     if "identifier" in resource:
-        return str(resource["identifier"][0]["system"])
+        identifier = resource["identifier"]  # one in a QuestionnaireResponse, a list in every other type
+        return str((identifier if isinstance(identifier, dict) else identifier[0])["system"])
     return str(next(tag["system"] for tag in resource["meta"]["tag"] if tag["code"] == entry.key))
 
 
@@ -142,7 +165,8 @@ def _keys(resource: Resource) -> list[str]:
     """Return every value that may be one of our keys, of identifiers and of tags."""
     meta = resource.get("meta")
     tags = meta.get("tag") if isinstance(meta, dict) else None
-    codes = [_text(element, "value") for element in _elements(resource.get("identifier"))]
+    identifier = resource.get("identifier")
+    codes = [_text(one, "value") for one in _elements([identifier] if isinstance(identifier, dict) else identifier)]
     return codes + [_text(element, "code") for element in _elements(tags)]
 
 

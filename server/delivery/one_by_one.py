@@ -13,23 +13,30 @@ from integration.outcomes import Resource, encode
 from integration.sources.client import Answer
 from server.delivery import references
 from server.delivery.resolution import Resolver
+from server.delivery.transport import Group
 from server.delivery.writer import CONFLICT, Writer
 from server.ledger.entries import Entry, Settlement
-from server.sites.profile import Group
+
+_MOST_CONFLICTS = 3
 
 
-class Single:
-    """The write profile `single`."""
+class OneByOne:
+    """One request a resource."""
 
     def deliver(self, groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
         """Send each entry in a request of its own; one whose references are not known yet stays planned."""
         for group in groups:
             for entry in group:
                 if writer.ready([entry], is_together=False):
-                    _send(entry, writer, resolver)
+                    send(entry, writer, resolver)
 
 
-def _send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
+def send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
+    """Create one resource, or update it where the chart holds it already."""
+    if entry.ehr_id and not writer.profile.abilities.updates:
+        writer.leave_to_person(entry)
+        return
+
     def create(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
         body = encode(_shaped(claimed[0], writer))
         return [created(claimed[0], writer.client.create(entry.resource_type, body, request_id=request_id))]
@@ -38,19 +45,26 @@ def _send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
         return [_updated(claimed[0], writer, resolver, request_id)]
 
     writer.attempt([entry], *(("update", update) if entry.ehr_id else ("create", create)))
-    resolver.find_id(entry.key)
+    resolver.look_again([entry.key])
 
 
 def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) -> Settlement:
     body = encode({**_shaped(entry, writer), "id": entry.ehr_id})
-    try:
-        answer = writer.client.update(
-            entry.resource_type, entry.ehr_id, body, request_id=request_id, if_match=entry.ehr_version
-        )
-    except ServerRefusedError as error:
-        if error.status in CONFLICT:
-            return resolver.of_conflict(entry, error.status)
-        raise
+    version, conflicts = entry.ehr_version, 0
+    while True:
+        try:
+            answer = writer.client.update(
+                entry.resource_type, entry.ehr_id, body, request_id=request_id, if_match=version
+            )
+            break
+        except ServerRefusedError as error:
+            if error.status not in CONFLICT:
+                raise
+            conflicts += 1
+            known = resolver.of_conflict(entry, error.status)
+            if isinstance(known, Settlement) or conflicts >= _MOST_CONFLICTS:
+                return known if isinstance(known, Settlement) else resolver.given_up(entry, error.status)
+            version = known
     return Settlement(
         key=entry.key,
         state="held" if answer.status == 202 else "accepted",

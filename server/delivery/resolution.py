@@ -9,11 +9,9 @@ from datetime import datetime
 
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
-from integration.settings import Site
-from integration.sources.client import Clock
 from server.delivery import comparison, references
+from server.delivery.assignment import Assignment
 from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
-from server.ledger import Ledger
 from server.ledger.entries import Entry, Settlement
 from server.ledger.states import State
 
@@ -27,14 +25,13 @@ class Resolver:
     """Settles what is on its way to one site.
 
     Args:
-        ledger: whose `sending` and `unknown` entries are settled.
+        assignment: whose outcomes, and where everything is recorded.
         lookup: into the site's chart.
-        site: its settings.
-        clock: to wait until a request that was cut off can no longer take effect.
     """
 
-    def __init__(self, ledger: Ledger, lookup: Lookup, site: Site, clock: Clock) -> None:
-        self._ledger, self._lookup, self._site, self._clock = ledger, lookup, site, clock
+    def __init__(self, assignment: Assignment, lookup: Lookup) -> None:
+        self._ledger, self._site, self._clock = assignment.ledger, assignment.site, assignment.clock
+        self._profile, self._assignment, self._lookup = assignment.profile, assignment, lookup
         self._not_searched: set[str] = set()
 
     def resolve_all(self) -> Counter[State]:
@@ -48,10 +45,17 @@ class Resolver:
         """
         results: Counter[State] = Counter()
         after = ""
-        while batch := self._ledger.on_their_way(self._site.name, after=after, limit=_BATCH):
+        while batch := self._ledger.lease_open(
+            self._site.name,
+            self._assignment.worker,
+            after=after,
+            responses=_BATCH,
+            seconds=self._assignment.lease_seconds,
+        ):
             self._wait_for(batch)
             results += self.resolve(batch)
-            after = batch[-1].key
+            after = batch[-1].response_id
+        self._ledger.unlease(self._site.name, self._assignment.worker)
         if results:
             logger.info("what was on its way is settled", extra={"action": "resolved", "results": dict(results)})
         return results
@@ -99,18 +103,31 @@ class Resolver:
                 self._not_searched.add(resource_type)
         return {entry.key: [] for entry in entries}
 
-    def find_id(self, key: str) -> None:
-        """Look for a resource that the server took without saying under which id; nothing for every other."""
-        without_id = [one for one in self._ledger.entries(self._site.name, [key]) if one.is_taken_without_id]
-        if without_id:
-            self.resolve(without_id)
+    def look_again(self, keys: Sequence[str]) -> None:
+        """Look for what the server took without saying under which id, or said it has already; for nothing else."""
+        entries = self._ledger.entries(self._site.name, keys)
+        if wanted := [one for one in entries if one.is_taken_without_id or _is_said_to_be_there(one)]:
+            self.resolve(wanted)
 
-    def of_conflict(self, entry: Entry, status: int) -> Settlement:
-        """Say what a refused If-Match means: fine if the chart holds what it shall hold, else a person's decision."""
+    def of_conflict(self, entry: Entry, status: int) -> Settlement | str:
+        """Say what a refused If-Match means.
+
+        Fine if the chart holds what it shall hold. If it still holds what it was last known to hold, only its version
+        went on: then the answer is that version, to be tried with. Anything else is a person's decision.
+        """
         found = self._lookup.read(entry)
-        if found is not None and not self._differences(entry.resource(), found):
+        if found is None:
+            return _manual(entry, f"HTTP {status}: gone from the chart")
+        if not self._differences(entry.resource(), found):
             return _already_there(entry, found)
+        known = entry.known_resource()
+        if known is not None and found.ehr_version != entry.ehr_version and not self._differences(known, found):
+            return found.ehr_version
         return _manual(entry, f"HTTP {status}: changed in the chart since it was written")
+
+    def given_up(self, entry: Entry, status: int) -> Settlement:
+        """Leave an entry whose version in the chart goes on and on to a person."""
+        return _manual(entry, f"HTTP {status}: its version in the chart changed again and again")
 
     def _settle(self, entries: Sequence[Entry], settlements: list[Settlement | None]) -> Counter[State]:
         """Write what was settled; an entry that changed in the meantime is left for the next run."""
@@ -150,7 +167,8 @@ class Resolver:
         """Return the paths at which the chart differs from a resource in canonical form."""
         ids = self._ledger.ehr_ids(self._site.name, references.own(resource))
         desired = references.rewritten(resource, references.places(ids, resource))
-        return comparison.differences(desired, found.resource, base_url=self._site.base_url)
+        keeps_all = self._profile.abilities.keeps_all
+        return comparison.differences(desired, found.resource, base_url=self._site.base_url, keeps_all=keeps_all)
 
 
 def _of_create(entry: Entry, found: list[Found]) -> Settlement | None:
@@ -160,7 +178,14 @@ def _of_create(entry: Entry, found: list[Found]) -> Settlement | None:
         return _already_there(entry, found[0])
     if entry.state == "accepted":
         return None  # the server said it took it; that it cannot be found is for `reconcile` to say
+    if _is_said_to_be_there(entry):
+        return _manual(entry, f"{entry.reason}: the server says it has it, and it is not found")
     return Settlement(key=entry.key, state="planned", reason="proven absent")
+
+
+def _is_said_to_be_there(entry: Entry) -> bool:
+    """Whether an answer said no because the chart has it already."""
+    return entry.state == "unknown" and entry.reason.startswith("HTTP 4")
 
 
 def _already_there(entry: Entry, found: Found) -> Settlement:

@@ -1,31 +1,34 @@
-"""Delivery to one site: read what was on its way, then claim, send and settle what is due."""
+"""Delivery to one site: read what was on its way, then lease, claim, send and settle what is due."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import uuid
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Final
 
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
+from server.delivery.assignment import Assignment
+from server.delivery.breaker import Breaker
 from server.delivery.lookup import Lookup
-from server.delivery.one_by_one import Single
+from server.delivery.one_by_one import OneByOne
 from server.delivery.resolution import Resolver
-from server.delivery.transactions import Generic
+from server.delivery.safeguards import Safeguards
+from server.delivery.transactions import Transactions
+from server.delivery.transport import Group, Transport
 from server.delivery.writer import StoppedError, Writer
-from server.ledger import Ledger
-from server.ledger.entries import Entry
+from server.ledger import Entry, Ledger
 from server.ledger.states import DUE, State
-from server.sites.profile import Group, WriteProfile
+from server.sites import profile_of
 
 logger = logging.getLogger(__name__)
 
-PROFILES: Final[Mapping[str, type[WriteProfile]]] = {"generic": Generic, "single": Single}
-_LEAST_BATCH = 64  # more than the resources of one response
+_PASSES: Final = 3  # what waited for another worker's Device, or for a new version after a conflict, comes again
 
 Progress = Callable[[int, int], None]
 """Called with resources done and resources in all."""
@@ -39,12 +42,17 @@ class DeliveryReport:
         resolved: what was on its way when it began, by the state that reading settled it to.
         sent: by the state that sending left it in.
         remaining: still planned, waiting or on its way.
+        withheld: of the remaining, what a safeguard holds back, by its reason.
+        leased_until: when what another worker was sending as this run began is free again, which may be a worker that
+            was killed (ISO 8601, UTC); empty if there was none, or nothing remains.
         stopped: why it ended before everything due was sent; empty if it did not.
     """
 
     resolved: Mapping[State, int]
     sent: Mapping[State, int]
     remaining: int
+    withheld: Mapping[str, int] = field(default_factory=dict)
+    leased_until: str = ""
     stopped: str = ""
 
 
@@ -56,9 +64,12 @@ def deliver(
     limit: int | None = None,
     clock: Clock | None = None,
     on_progress: Progress = lambda *_: None,
-    new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    connect: Callable[[], FhirClient] | None = None,
+    safeguards: Safeguards | None = None,
 ) -> DeliveryReport:
     """Send what is due to a site, after what was on its way has been read.
+
+    Several deliveries to one site may run at once, in one process or on several machines with one ledger.
 
     Args:
         ledger: what the chart shall hold.
@@ -67,56 +78,213 @@ def deliver(
         limit: most resources to send, besides the site's own limit; None is no limit. At least one response is sent.
         clock: for waiting.
         on_progress: called after each batch.
-        new_request_id: gives each request its X-Request-Id.
+        connect: makes the further connections that `limits.connections` allows; None: one connection only.
+        safeguards: what must hold before a write; None: nothing but what the ledger knows.
 
     Raises:
-        DeliveryError: another delivery to this site is running; the server cannot be reached, or refuses our
-            credentials. Whatever was sent before is recorded.
+        DeliveryError: the server cannot be reached, or refuses our credentials. Whatever was sent before is recorded.
     """
-    clock = clock or Clock()
-    resolver = Resolver(ledger, Lookup(client, page_size=site.limits.page_size), site, clock)
-    writer = Writer(ledger, client, site, clock, new_request_id)
-    stopped = ""
-    with ledger.exclusive(site.name):
-        resolved = resolver.resolve_all()
+    delivery = _Delivery(ledger, site, clock or Clock(), safeguards, on_progress)
+    delivery.allowance = _Allowance(_least(limit, site.limits.writes_per_run))
+    return delivery.run(client, connect)
+
+
+class _Allowance:
+    """How many more resources may be sent; shared by the connections of a run."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._left, self._is_first, self._lock = limit, True, threading.Lock()
+
+    def take(self, groups: list[list[Entry]]) -> list[Group]:
+        """Return the leading groups that fit; the first of a run always does, or it would never be sent."""
+        with self._lock:
+            if self._left is None or not groups:
+                return list(groups)
+            sizes = list(itertools.accumulate(len(group) for group in groups))
+            fitting = max(sum(1 for size in sizes if size <= self._left), int(self._is_first))
+            self._left -= sizes[fitting - 1] if fitting else 0
+            self._is_first = False
+            return list(groups[:fitting])
+
+
+class _Delivery:
+    """One run: what its connections share."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        site: Site,
+        clock: Clock,
+        safeguards: Safeguards | None,
+        on_progress: Progress,
+    ) -> None:
+        self.ledger, self.site, self.clock = ledger, site, clock
+        self.profile = profile_of(site)
+        self.safeguards = safeguards
+        self.breaker = Breaker(ledger.decisions, site.name, clock)
+        self.allowance = _Allowance(None)
+        self.transport: Transport = Transactions() if self.profile.abilities.transactions else OneByOne()
+        self.stopped = self._leased_until = ""
+        self._on_progress, self._lock, self._done, self._total = on_progress, threading.Lock(), 0, 0
+
+    def run(self, client: FhirClient, connect: Callable[[], FhirClient] | None) -> DeliveryReport:
+        resolved: Counter[State] = Counter()
+        sent: Counter[State] = Counter()
+        left_alone = self.breaker.is_open()
+        self._leased_until = self.ledger.leased_until(self.site.name)
+        if left_alone:
+            self.stopped = left_alone
+        else:
+            first = _Connection(self, client)
+            try:
+                resolved = first.resolver.resolve_all()
+                sent = self._send_all(first, connect)
+            finally:
+                self.ledger.unlease(self.site.name, first.worker)
+        return self._report(resolved, sent)
+
+    def progressed(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            self._on_progress(self._done, self._total)
+
+    def stop(self, reason: str) -> None:
+        with self._lock:
+            self.stopped = self.stopped or reason
+
+    def _send_all(self, first: _Connection, connect: Callable[[], FhirClient] | None) -> Counter[State]:
+        counts = self.ledger.counts(self.site.name)
+        self._total = sum(counts[state] for state in DUE)
+        self.progressed(0)
+        sent: Counter[State] = Counter()
+        for _ in range(_PASSES):
+            before = sent.total()
+            first.begin()
+            first.send_next()  # the Devices, which all others refer to
+            sent += self._send_together(first, connect)
+            sent += first.results()
+            if self.stopped or sent.total() == before or not self._is_something_due():
+                break
+        return sent
+
+    def _send_together(self, first: _Connection, connect: Callable[[], FhirClient] | None) -> Counter[State]:
+        others = self.site.limits.connections - 1 if connect and self._is_something_due() else 0
+        if connect is None or others == 0:
+            first.send_rest()
+            return Counter()
+        with ThreadPoolExecutor(others, thread_name_prefix="delivery") as pool:
+            futures = [pool.submit(self._of_another, connect) for _ in range(others)]
+            try:
+                first.send_rest()
+            except BaseException:
+                self.stop("another connection failed")
+                raise
+            return sum((future.result() for future in futures), Counter())
+
+    def _of_another(self, connect: Callable[[], FhirClient]) -> Counter[State]:
+        with connect() as client:
+            other = _Connection(self, client)
+            other.begin()
+            try:
+                other.send_rest()
+            except BaseException:
+                self.stop("another connection failed")
+                raise
+            finally:
+                self.ledger.unlease(self.site.name, other.worker)
+            return other.results()
+
+    def _is_something_due(self) -> bool:
+        return bool(self.ledger.due(self.site.name, after=None, limit=_LEAST))
+
+    def _report(self, resolved: Counter[State], sent: Counter[State]) -> DeliveryReport:
+        counts = self.ledger.counts(self.site.name)
+        remaining = sum(counts[state] for state in ("planned", "waiting", "sending", "unknown"))
+        if sent or resolved:
+            logger.info("delivered", extra={"action": "delivered", "site": self.site.name, "remaining": remaining})
+        withheld = self.safeguards.withheld if self.safeguards else Counter[str]()
+        return DeliveryReport(
+            resolved=dict(resolved),
+            sent=dict(sent),
+            remaining=remaining,
+            withheld=dict(withheld),
+            leased_until=self._leased_until if remaining else "",
+            stopped=self.stopped,
+        )
+
+
+_LEAST = 64  # more than the resources of one response
+
+
+class _Connection:
+    """One worker of a run, with a connection and leases of its own."""
+
+    def __init__(self, delivery: _Delivery, client: FhirClient) -> None:
+        self._delivery, self._client = delivery, client
+        self.assignment = Assignment(
+            ledger=delivery.ledger,
+            site=delivery.site,
+            profile=delivery.profile,
+            clock=delivery.clock,
+            breaker=delivery.breaker,
+        )
+        self.worker = self.assignment.worker
+        lookup = Lookup(client, delivery.profile, page_size=delivery.site.limits.page_size)
+        self.resolver = Resolver(self.assignment, lookup)
+        self._writer = Writer(self.assignment, client)
+        self._after: str | None = None
+        self._reported: Counter[State] = Counter()
+
+    def begin(self) -> None:
+        self._after = None
+
+    def results(self) -> Counter[State]:
+        """Return what was sent since this was last asked."""
+        new = Counter(self._writer.results)
+        new.subtract(self._reported)
+        self._reported = Counter(self._writer.results)
+        return +new
+
+    def send_rest(self) -> None:
+        while not self._delivery.stopped and self.send_next():
+            pass
+
+    def send_next(self) -> bool:
+        """Send the next batch of responses; False if there is none."""
+        delivery = self._delivery
+        most = max(delivery.site.limits.entries_per_transaction // 4, 1) * _TRANSACTIONS_PER_LEASE
+        entries = delivery.ledger.lease(
+            delivery.site.name,
+            self.worker,
+            after=self._after,
+            responses=min(most, _MOST_LEASED),
+            seconds=self.assignment.lease_seconds,
+        )
+        if not entries:
+            return False
+        self._after = entries[-1].response_id
         try:
-            _send_all(ledger, writer, resolver, _least(limit, site.limits.writes_per_run), on_progress)
+            self._send(entries)
         except StoppedError as error:
-            stopped = str(error)
-    remaining = _remaining(ledger, site.name)
-    if writer.sent or resolved:
-        logger.info("delivered", extra={"action": "delivered", "site": site.name, "remaining": remaining})
-    return DeliveryReport(resolved=dict(resolved), sent=dict(writer.results), remaining=remaining, stopped=stopped)
+            delivery.stop(str(error))
+        finally:
+            delivery.ledger.unlease(delivery.site.name, self.worker)
+        return True
 
-
-def _send_all(ledger: Ledger, writer: Writer, resolver: Resolver, limit: int | None, on_progress: Progress) -> None:
-    profile = PROFILES[writer.site.write_profile]()
-    size = max(2 * writer.site.limits.entries_per_transaction, _LEAST_BATCH)
-    counts = ledger.counts(writer.site.name)
-    total, done, after = sum(counts[state] for state in DUE), 0, None
-    on_progress(0, total)
-    while entries := ledger.due(writer.site.name, after=after, limit=size):
-        absent = resolver.not_in_chart(entries)
-        groups = [list(group) for _, group in itertools.groupby(absent, key=lambda entry: entry.response_id)]
-        allowed = groups if limit is None else _within(groups, limit - writer.sent, is_first=not writer.sent)
-        profile.deliver(allowed, writer, resolver)
-        done += len(entries) - len(absent) + sum(map(len, allowed))
-        on_progress(done, total)
+    def _send(self, entries: Sequence[Entry]) -> None:
+        delivery = self._delivery
+        absent = self.resolver.not_in_chart(entries)
+        safe = delivery.safeguards.allowed(absent, self._client) if delivery.safeguards else absent
+        groups = [list(group) for _, group in itertools.groupby(safe, key=lambda entry: entry.response_id)]
+        allowed = delivery.allowance.take(groups)
+        delivery.transport.deliver(allowed, self._writer, self.resolver)
+        delivery.progressed(len(entries) - len(safe) + sum(map(len, allowed)))
         if len(allowed) < len(groups):
             raise StoppedError("the limit of writes for one run is reached")
-        after = entries[-1].response_id
 
 
-def _within(groups: list[list[Entry]], allowance: int, *, is_first: bool) -> list[Group]:
-    """Return the leading groups that fit; the first of a run always does, or it would never be sent."""
-    sizes = itertools.accumulate(len(group) for group in groups)
-    fitting = sum(1 for size in sizes if size <= allowance)
-    return list(groups[: max(fitting, int(is_first))])
-
-
-def _remaining(ledger: Ledger, site: str) -> int:
-    counts: Counter[State] = ledger.counts(site)
-    return sum(counts[state] for state in ("planned", "waiting", "sending", "unknown"))
+_TRANSACTIONS_PER_LEASE: Final = 2
+_MOST_LEASED: Final = 200
 
 
 def _least(*limits: int | None) -> int | None:

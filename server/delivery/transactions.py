@@ -16,18 +16,18 @@ from integration.errors import ServerRefusedError
 from integration.outcomes import Resource, encode
 from integration.sources.client import Answer, parse_etag, parse_location
 from server.delivery import lookup, references
-from server.delivery.one_by_one import Single
+from server.delivery.one_by_one import OneByOne
 from server.delivery.resolution import Resolver
+from server.delivery.transport import Group
 from server.delivery.writer import Writer
 from server.ledger.entries import Entry, Settlement
-from server.sites.profile import Group
 
 _NOT_ABOUT_AN_ENTRY = frozenset((401, 403, 408, 429))
 _ABOUT_AN_UPDATE = frozenset((404, 405, 409, 410, 412))
 
 
-class Generic:
-    """The write profile `generic`."""
+class Transactions:
+    """As few requests as the site's limit allows."""
 
     def deliver(self, groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
         """Send the groups in as few transactions as the site's limit allows; Devices, which all refer to, first."""
@@ -54,7 +54,8 @@ def _send(groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
     entries = writer.ready([entry for group in groups for entry in group], is_together=True)
 
     def send(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
-        body = encode(bundle(claimed, writer.ehr_ids(claimed)))
+        is_conditional = writer.profile.abilities.conditional_creates
+        body = encode(bundle(claimed, writer.ehr_ids(claimed), is_conditional=is_conditional))
         return _settlements(claimed, writer.client.transaction(body, request_id=request_id))
 
     def is_undone(error: ServerRefusedError) -> bool:
@@ -62,30 +63,36 @@ def _send(groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
             return False
         return len(groups) > 1 or (error.status in _ABOUT_AN_UPDATE and any(entry.ehr_id for entry in entries))
 
-    if entries and writer.attempt(entries, "transaction", send, is_undone=is_undone):
-        if len(groups) > 1:
-            _send(groups[: len(groups) // 2], writer, resolver)
-            _send(groups[len(groups) // 2 :], writer, resolver)
-        else:
-            Single().deliver(groups, writer, resolver)
+    if not entries:
+        return
+    if not writer.attempt(entries, "transaction", send, is_undone=is_undone):
+        resolver.look_again([entry.key for entry in entries])
+    elif len(groups) > 1:
+        _send(groups[: len(groups) // 2], writer, resolver)
+        _send(groups[len(groups) // 2 :], writer, resolver)
+    else:
+        OneByOne().deliver(groups, writer, resolver)
 
 
-def bundle(entries: Sequence[Entry], ehr_ids: dict[str, str]) -> Resource:
+def bundle(entries: Sequence[Entry], ehr_ids: dict[str, str], *, is_conditional: bool = True) -> Resource:
     """Return the transaction that writes these entries.
 
     Args:
         entries: creates and updates; each may refer to the others.
         ehr_ids: the server's ids of what they refer to and the chart holds, by key.
+        is_conditional: whether creates carry `ifNoneExist`.
     """
     temporary = {entry.key: _full_url(entry) for entry in entries if not entry.ehr_id}
     return {
         "resourceType": "Bundle",
         "type": "transaction",
-        "entry": [_bundle_entry(entry, temporary, ehr_ids) for entry in entries],
+        "entry": [_bundle_entry(entry, temporary, ehr_ids, is_conditional=is_conditional) for entry in entries],
     }
 
 
-def _bundle_entry(entry: Entry, temporary: dict[str, str], ehr_ids: dict[str, str]) -> dict[str, Any]:
+def _bundle_entry(
+    entry: Entry, temporary: dict[str, str], ehr_ids: dict[str, str], *, is_conditional: bool
+) -> dict[str, Any]:
     resource = entry.resource()
     places = {**references.places(ehr_ids, resource), **temporary}
     sent: Resource = references.rewritten({name: value for name, value in resource.items() if name != "id"}, places)
@@ -95,9 +102,10 @@ def _bundle_entry(entry: Entry, temporary: dict[str, str], ehr_ids: dict[str, st
         if entry.ehr_version:
             request["ifMatch"] = f'W/"{entry.ehr_version}"'
         return {"resource": {**sent, "id": entry.ehr_id}, "request": request}
-    parameter, token = lookup.token(entry)
-    query = f"{parameter}={quote(token, safe=':')}"
-    request = {"method": "POST", "url": entry.resource_type, "ifNoneExist": query}
+    request = {"method": "POST", "url": entry.resource_type}
+    if is_conditional:
+        parameter, token = lookup.token(entry)
+        request["ifNoneExist"] = f"{parameter}={quote(token, safe=':')}"
     return {"fullUrl": _full_url(entry), "resource": sent, "request": request}
 
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
 from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
-from integration.settings import Site
-from integration.sources.client import Clock, FhirClient
+from integration.sources.client import FhirClient
 from server.delivery import references
-from server.ledger import Ledger
+from server.delivery.assignment import Assignment
 from server.ledger.entries import Entry, Settlement, timestamp
+from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
 from server.ledger.states import State
 
 logger = logging.getLogger(__name__)
 
 _CREDENTIALS: Final = frozenset((401, 403))
 _BUSY: Final = frozenset((429, 503))
-_UNSUPPORTED: Final = frozenset((404, 405, 410, 501))
+_GONE: Final = frozenset((404, 405, 410, 501))
 CONFLICT: Final = frozenset((409, 412))
 _BUSY_SECONDS: Final = 60.0
 _LONGEST_BUSY_SECONDS: Final = 3600.0
-_UNKNOWN_IN_A_ROW: Final = 3
+_DUPLICATE_CODES: Final = frozenset(("duplicate", "59141", "59189"))
 
 Send = Callable[[Sequence[Entry], str], list[Settlement]]
 """Sends entries in one request with a request id, and says what the answer means for each."""
@@ -41,28 +40,19 @@ class Writer:
     Attributes:
         client: the site's server.
         site: its settings.
+        profile: its shape of outcomes.
         results: resources by the state that their request left them in.
 
     Args:
-        ledger: where intents and answers are recorded.
+        assignment: whose outcomes, and where everything is recorded.
         client: the site's server.
-        site: its settings.
-        clock: for times of waiting.
-        new_request_id: gives each request its X-Request-Id.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        client: FhirClient,
-        site: Site,
-        clock: Clock,
-        new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
-    ) -> None:
-        self._ledger, self._clock, self._new_request_id = ledger, clock, new_request_id
-        self.client, self.site = client, site
+    def __init__(self, assignment: Assignment, client: FhirClient) -> None:
+        self._ledger, self._clock, self._breaker = assignment.ledger, assignment.clock, assignment.breaker
+        self._assignment = assignment
+        self.client, self.site, self.profile = client, assignment.site, assignment.profile
         self.results: Counter[State] = Counter()
-        self._unknown_in_a_row = 0
 
     @property
     def sent(self) -> int:
@@ -80,7 +70,7 @@ class Writer:
         """Send entries in one request, and record what came of it.
 
         Args:
-            entries: planned; those that are no longer due are left out.
+            entries: planned; those that are no longer due, or no longer leased to this worker, are left out.
             interaction: `create`, `update` or `transaction`; for the record.
             send: what sends them.
             is_undone: whether a refusal is no final word, so that the entries go back to planned.
@@ -93,9 +83,16 @@ class Writer:
             ServerRefusedError: credentials are missing or insufficient; nothing was stored.
             StoppedError: the server asks to wait, or does not answer any more.
         """
-        request_id = self._new_request_id()
+        request_id = self._assignment.new_request_id()
         keys = [entry.key for entry in entries]
-        claimed = self._ledger.claim(self.site.name, keys, request_id=request_id, interaction=interaction)
+        claimed = self._ledger.claim(
+            self.site.name,
+            keys,
+            request_id=request_id,
+            interaction=interaction,
+            worker=self._assignment.worker,
+            seconds=self._assignment.lease_seconds,
+        )
         return self._sent(claimed, request_id, send, is_undone) if claimed else None
 
     def _sent(
@@ -113,6 +110,12 @@ class Writer:
         else:
             self._settle(settlements, request_id)
         return None
+
+    def leave_to_person(self, entry: Entry) -> None:
+        """Settle what this site takes no change of: a person must bring it into the chart."""
+        reason = NOT_RETRACTED if entry.is_withdrawn else NOT_AMENDED
+        self._ledger.settle(self.site.name, [Settlement(key=entry.key, state="manual", reason=reason)])
+        self.results["manual"] += 1
 
     def ready(self, entries: Sequence[Entry], *, is_together: bool) -> list[Entry]:
         """Return the entries whose every reference the server will understand; the others are noted as blocked.
@@ -160,9 +163,12 @@ class Writer:
             return Settlement(
                 key=entry.key, state="waiting", due=timestamp(due), reason=reason, http_status=status
             )  # fmt: skip
-        if status in _UNSUPPORTED or status in CONFLICT:
+        if _DUPLICATE_CODES.intersection(error.problem.split()) or (status == 409 and not entry.ehr_id):
+            # It says the chart has it already: looked for before anything else is done.
+            return _unknown(entry, reason, status)
+        if status in CONFLICT or (status in _GONE and entry.ehr_id):
             return Settlement(key=entry.key, state="manual", reason=reason, http_status=status)
-        if status >= 500 or status == 408:
+        if (status >= 500 and status != 501) or status == 408:
             return _unknown(entry, reason, status)
         return Settlement(key=entry.key, state="refused", reason=reason, http_status=status)
 
@@ -173,8 +179,9 @@ class Writer:
         logger.debug(
             "request settled", extra={"action": "request_settled", "request_id": request_id, "results": dict(found)}
         )
-        self._unknown_in_a_row = self._unknown_in_a_row + 1 if found["unknown"] else 0
-        if self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW:
+        if not found["unknown"]:
+            self._breaker.answered()
+        elif self._breaker.failed():
             raise StoppedError("the server does not answer any more")
 
 

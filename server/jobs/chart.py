@@ -2,21 +2,91 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Literal
+
 from integration.settings import Settings, Site
-from integration.sources.client import connect
+from integration.sources import auth
+from integration.sources.client import Clock, FhirClient, connect
+from integration.warehouse import Warehouse
 from server import reconcile as reconciling
 from server.delivery import run as delivery
 from server.delivery.run import Progress
+from server.delivery.safeguards import Safeguards
 from server.jobs import stores
+from server.ledger import Ledger
+from server.ledger.states import DUE
+from server.sites import profile_of
+
+_SPARE_SECONDS: Final = 0.1
+_Interaction = tuple[str, Literal["c", "r", "u", "s"]]
 
 
 def deliver(site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None) -> delivery.DeliveryReport:
-    """Send what is due to a site's server."""
-    with stores.open_ledger(settings) as ledger, connect(site) as client:
-        return delivery.deliver(ledger, client, site, on_progress=on_progress)
+    """Send what is due to a site's server; what a killed delivery had leased is waited for, once."""
+    connecting = connector(site)
+    with (
+        stores.open_warehouse(settings) as warehouse,
+        stores.open_ledger(settings) as ledger,
+        connecting() as client,
+    ):
+        report = send(ledger, warehouse, client, site, connect=connecting, on_progress=on_progress)
+        if not report.leased_until or report.stopped:
+            return report
+        clock = Clock()
+        pause = (datetime.fromisoformat(report.leased_until) - clock.now()).total_seconds()
+        clock.sleep(max(0.0, pause) + _SPARE_SECONDS)
+        again = send(ledger, warehouse, client, site, connect=connecting, on_progress=on_progress)
+        sent, resolved = Counter(report.sent) + Counter(again.sent), Counter(report.resolved) + Counter(again.resolved)
+        return replace(again, sent=sent, resolved=resolved)
 
 
-def reconcile(site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None) -> reconciling.Reconciliation:
-    """Read every outcome back from a site's server."""
-    with stores.open_ledger(settings) as ledger, connect(site) as client:
-        return reconciling.reconcile(ledger, client, site, on_progress=on_progress)
+def send(
+    ledger: Ledger,
+    warehouse: Warehouse,
+    client: FhirClient,
+    site: Site,
+    *,
+    connect: Callable[[], FhirClient],
+    limit: int | None = None,
+    on_progress: Progress = lambda *_: None,
+) -> delivery.DeliveryReport:
+    """Send what is due to a site's server, with the site's safeguards.
+
+    Raises:
+        ConfigurationError: the server did not grant what the writing needs; nothing was sent.
+    """
+    client.require(needed(ledger, site))
+    safeguards = Safeguards(ledger, site, lambda patient_id: warehouse.read(site.name, "Patient", patient_id))
+    return delivery.deliver(
+        ledger, client, site, limit=limit, connect=connect, safeguards=safeguards, on_progress=on_progress
+    )
+
+
+def reconcile(
+    site: Site, *, settings: Settings, repair: bool = False, on_progress: Progress = lambda *_: None
+) -> reconciling.Reconciliation:
+    """Read every outcome back from a site's server; plan what can be mended, if that is wanted."""
+    with stores.open_ledger(settings) as ledger, connector(site)() as client:
+        return reconciling.reconcile(ledger, client, site, repair=repair, on_progress=on_progress)
+
+
+def connector(site: Site) -> Callable[[], FhirClient]:
+    """Return what makes connections to a site's server; they share one login."""
+    login = auth.authenticator(site)
+    return lambda: connect(site, authenticator=login)
+
+
+def needed(ledger: Ledger, site: Site) -> list[_Interaction]:
+    """Return what must be granted for what is due at a site."""
+    updates = profile_of(site).abilities.updates
+    types = {entry.resource_type for entry in ledger.in_state(site.name, DUE)}
+    return sorted(
+        (resource_type, interaction)
+        for resource_type in types
+        for interaction in ("c", "r", "s", "u")
+        if interaction != "u" or (updates and resource_type != "Provenance")
+    )

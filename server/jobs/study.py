@@ -13,13 +13,12 @@ from integration.mapping import Mapping
 from integration.progress import Progress
 from integration.settings import Settings, Site
 from integration.sources import search
-from integration.sources.client import FhirClient, connect
+from integration.sources.client import FhirClient
 from integration.sources.files import Files
 from integration.sources.resource import RawResource
 from integration.warehouse import StoreCounts, Warehouse
-from server.jobs import stores
-from server.ledger import Ledger
-from server.ledger.planning import PlanCounts
+from server.jobs import chart, stores
+from server.ledger import Ledger, PlanCounts
 
 PulledPage = Callable[[str, int], None]
 """Called for each page of a search: resource type, resources on it."""
@@ -33,13 +32,29 @@ class SiteRun:
         job: what was run.
         pulled: resources by what the warehouse made of them.
         results: the study's.
-        planned: outcomes by what the ledger made of them.
+        planned: what the ledger made of the outcomes.
     """
 
     job: pipeline.Job
     pulled: StoreCounts
     results: pipeline.Results
-    planned: PlanCounts
+    planned: Planned
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What a plan did to the ledger, or would do.
+
+    Attributes:
+        counts: resources by what the ledger made of them.
+        withdrawn: resources taken back.
+        held_back: what a person must accept before anything is planned: the software, mapping and profile that would
+            change what was planned before; empty: it was planned.
+    """
+
+    counts: PlanCounts
+    withdrawn: int
+    held_back: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +98,7 @@ def study_of_site(
     """Pull a site's resources by search, run the study over them, and plan the outcomes in the ledger."""
     with stores.open_warehouse(settings) as warehouse, stores.open_ledger(settings) as ledger:
         progress.step("pull")
-        with connect(site) as client:
+        with chart.connector(site)() as client:
             pulled = pull(client, warehouse, site, on_page)
         job = pipeline.Job(
             source=Staged(warehouse=warehouse, site=site.name),
@@ -94,7 +109,7 @@ def study_of_site(
         )
         results = pipeline.run(job, out, progress)
         progress.step("plan")
-        return SiteRun(job=job, pulled=pulled, results=results, planned=plan(ledger, site.name, results))
+        return SiteRun(job=job, pulled=pulled, results=results, planned=plan(ledger, site, results))
 
 
 def pull(client: FhirClient, warehouse: Warehouse, site: Site, on_page: PulledPage) -> StoreCounts:
@@ -114,9 +129,27 @@ def pull(client: FhirClient, warehouse: Warehouse, site: Site, on_page: PulledPa
     return counts
 
 
-def plan(ledger: Ledger, site: str, results: pipeline.Results) -> PlanCounts:
-    """Record in the ledger what the chart shall hold; outcomes of responses that became unusable are withdrawn."""
-    planned = ledger.plan(site, outcomes.device(results.origin), results.outcomes())
-    without = ((one.response_id, one.reason) for one in results.intake.responses if not one.has_outcome)
-    ledger.withdraw_all(site, without)
-    return planned
+def plan(ledger: Ledger, site: Site, results: pipeline.Results) -> Planned:
+    """Record in the ledger what the chart shall hold; outcomes of responses that became unusable are withdrawn.
+
+    A plan made with another version of the software or the mapping, or with another write profile, than the one
+    before is held back if it changes anything that was planned, until a person accepts it.
+    """
+    planner = stores.planner(ledger, site)
+    device = outcomes.device(results.origin)
+    without = [(one.response_id, one.reason) for one in results.intake.responses if not one.has_outcome]
+    made_with, before = made_with_text(results.origin, site), ledger.decisions.origin(site.name)
+    if before and before != made_with:
+        counts = planner.preview(device, results.outcomes())
+        withdrawn = planner.would_withdraw(without)
+        if counts.changed or withdrawn:
+            return Planned(counts=counts, withdrawn=withdrawn, held_back=made_with)
+    counts = planner.plan(device, results.outcomes())
+    withdrawn = planner.withdraw_all(without)
+    ledger.decisions.set_origin(site.name, made_with)
+    return Planned(counts=counts, withdrawn=withdrawn)
+
+
+def made_with_text(origin: outcomes.Origin, site: Site) -> str:
+    """Return what a plan is made with, for a person to read and for comparison."""
+    return f"Outcome Bridge {origin.software_version}, mapping {origin.mapping}, write profile {site.write_profile}"

@@ -20,32 +20,42 @@ class Entry:
     Attributes:
         key: its derived id, which is the value of its identifier (or, for a Provenance, of its tag).
         response_id: empty for a Device.
-        kind: `panel`, `physical`, `psychological`, `provenance`, `device`.
-        resource_type: FHIR type.
-        content: desired content, canonical form, JSON.
-        content_hash: of the content.
+        patient_id: whose it is; empty for a Device.
+        kind: `panel`, `physical`, `psychological`, `document`, `provenance`, `device`.
+        resource_type: FHIR type, as the site takes it.
+        observations: how many of the books' Observations it stands for.
+        dropped: paths of the canonical form that this site does not get.
+        content: desired content in the site's shape, JSON.
+        content_hash: of what was planned; the content may say besides that it is amended.
         is_withdrawn: whether the chart shall no longer count it.
         state: see `states`.
+        reason: of the state: codes and paths, never a value.
         sent_hash: hash of what may have reached the server and is not proven; empty if nothing is on its way.
-        sent_content: of an update on its way, what was sent; None otherwise.
+        sent_content: of a request on its way, what was sent; None otherwise.
         sent_at: when that left; ISO 8601, UTC.
         ehr_id: the server's id, empty if not known.
         ehr_version: the version that the server last told us of, empty if not known.
+        ehr_content: what the chart is known to hold, as it was sent; None if not known.
     """
 
     key: str
     response_id: str
+    patient_id: str
     kind: Kind
     resource_type: str
+    observations: int
+    dropped: str
     content: bytes
     content_hash: str
     is_withdrawn: bool
     state: State
+    reason: str
     sent_hash: str
     sent_content: bytes | None
     sent_at: str
     ehr_id: str
     ehr_version: str
+    ehr_content: bytes | None
 
     @property
     def is_taken_without_id(self) -> bool:
@@ -58,8 +68,13 @@ class Entry:
         return decoded
 
     def sent_resource(self) -> Resource:
-        """Decode what was sent, if that is an update on its way; else the content."""
+        """Decode what was sent, if a request is on its way; else the content."""
         decoded: Resource = msgspec.json.decode(self.sent_content or self.content)
+        return decoded
+
+    def known_resource(self) -> Resource | None:
+        """Decode what the chart is known to hold, if it is known."""
+        decoded: Resource | None = msgspec.json.decode(self.ehr_content) if self.ehr_content else None
         return decoded
 
 
@@ -111,6 +126,7 @@ def settled(row: dict[str, Any], settlement: Settlement) -> Change:
         "is_open": state in ("sending", "unknown") or (state == "accepted" and not known_id),
         "ehr_id": known_id,
         "ehr_version": settlement.ehr_version or ("" if settlement.state in _TAKEN else row["ehr_version"]),
+        "ehr_content": _ehr_content(row, settlement),
         "delivered_hash": _delivered(row, settlement),
     }
     return Change(key=row["key"], before=row["state"], values=values)
@@ -126,6 +142,17 @@ def _delivered(row: dict[str, Any], settlement: Settlement) -> str:
         return ""
     taken: str = row["sent_hash"] if settlement.state in _TAKEN and row["sent_hash"] else row["delivered_hash"]
     return taken
+
+
+def _ehr_content(row: dict[str, Any], settlement: Settlement) -> bytes | None:
+    """Return what the chart is known to hold: what it said it took, or what was read back and is equal."""
+    if settlement.state in ("verified", "retracted"):
+        known: bytes | None = row["content"]
+    elif settlement.state in _TAKEN:
+        known = row["sent_content"]
+    else:
+        known = row["ehr_content"]
+    return known
 
 
 def timestamp(moment: datetime) -> str:

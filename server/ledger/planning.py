@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from integration.outcomes import Outcome, Resource, content_hash, encode, withdrawn
+from integration.outcomes import Resource, content_hash, encode
 from server.ledger.states import State
 
 Kind = Literal["device", "physical", "psychological", "panel", "document", "provenance"]
@@ -15,6 +16,11 @@ RANKS: Final[dict[Kind, int]] = {
     "device": 0, "physical": 1, "psychological": 2, "panel": 3, "document": 4, "provenance": 5,
 }  # fmt: skip
 """The order of sending: each resource refers only to those before it."""
+
+NOT_AMENDED: Final = "changed, but this site takes no change of what was written: correct it in the chart"
+NOT_RETRACTED: Final = "withdrawn, but this site takes nothing back: mark it in the chart"
+_KEEPS_ITS_STATE: Final = frozenset[State](("sending", "unknown"))
+_GOES_ALONG: Final = frozenset(("provenance", "device"))
 
 _Row = dict[str, Any]
 
@@ -39,6 +45,25 @@ class Shaped:
     problem: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desired:
+    """What a site's chart shall hold of one response.
+
+    Attributes:
+        response_id: of the QuestionnaireResponse.
+        patient_id: whose it is.
+        response_version: `meta.versionId` of the response, empty if it has none.
+        reason: why it has no score; empty if it has one.
+        resources: as the site takes them.
+    """
+
+    response_id: str
+    patient_id: str
+    response_version: str
+    reason: str
+    resources: Sequence[Shaped]
+
+
 class Rules(Protocol):
     """How a site's chart may be changed after something was written to it."""
 
@@ -51,7 +76,7 @@ class Rules(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanCounts:
-    """What a plan did; the unit is one resource (a response has four, a site with one software version one Device).
+    """What a plan did, or would do; the unit is one resource.
 
     Attributes:
         new: not in the ledger before.
@@ -84,67 +109,60 @@ class Change:
     values: dict[str, Any]
 
 
-def device_row(site: str, device: Resource) -> _Row:
-    """Return the row of a Device."""
-    return _row(site, "device", device, {"response_id": "", "patient_id": "", "response_version": ""})
+def rows(site: str, desired: Desired) -> list[_Row]:
+    """Return the rows of one response's resources; of a Device if the response id is empty."""
+    return [_row(site, desired, shaped) for shaped in desired.resources]
 
 
-def rows(site: str, outcome: Outcome) -> list[_Row]:
-    """Return the rows of one response's resources."""
-    source = {
-        "response_id": outcome.response_id,
-        "patient_id": outcome.patient_id,
-        "response_version": outcome.response_version,
-    }
-    kinds: dict[Kind, Resource] = {
-        "physical": outcome.physical,
-        "psychological": outcome.psychological,
-        "panel": outcome.panel,
-        "provenance": outcome.provenance,
-    }
-    return [_row(site, kind, resource, source) for kind, resource in kinds.items()]
+def change(held: _Row, row: _Row, rules: Rules) -> Change | None:
+    """Return how a newly planned row changes the one held under its key; None if it says the same.
 
-
-def reason(outcome: Outcome) -> str:
-    """Return why a response has no score, empty if it has one; the panel says it."""
-    absent = outcome.panel.get("dataAbsentReason")
-    return str(absent["text"]) if absent else ""
-
-
-def change(held: _Row, row: _Row) -> Change | None:
-    """Return how a newly planned row changes the one held under its key; None if it says the same."""
+    What the chart may hold already is written over, in the form that the site permits; if it permits none, the new
+    content is the desired one all the same, and a person must bring it there.
+    """
     if held["content_hash"] == row["content_hash"] and not held["is_withdrawn"]:
         return None
-    names = ("content", "content_hash", "response_version", "patient_id")
-    return _changed(held, {**{name: row[name] for name in names}, "is_withdrawn": False})
+    names = ("content", "content_hash", "response_version", "patient_id", "dropped")
+    values = {**{name: row[name] for name in names}, "is_withdrawn": False}
+    if row["reason"] or not _may_be_in_chart(held):
+        return _changed(held, {**values, "state": row["state"], "reason": row["reason"]})
+    amended = rules.amended(msgspec.json.decode(row["content"]))
+    if amended is None:
+        return _changed(held, {**values, "state": "manual", "reason": NOT_AMENDED})
+    return _changed(held, {**values, "content": encode(amended)})
 
 
-def withdrawal(held: _Row) -> Change | None:
+def withdrawal(held: _Row, rules: Rules) -> Change | None:
     """Return how a withdrawal changes a row; None if there is nothing to take back.
 
-    A Provenance that is in the chart stays: it has no status, and remains true.
+    A Provenance that is in the chart stays: it has no status, and remains true. A Device likewise.
     """
     if held["is_withdrawn"]:
         return None
-    content = {"content": held["content"], "content_hash": held["content_hash"]}
-    names = {"response_version": held["response_version"], "patient_id": held["patient_id"], "is_withdrawn": True}
-    if not held["ehr_id"] and not held["sent_hash"] and not _is_taken_without_id(held):
-        values = {**content, **names, "state": "retracted", "reason": "", "due": ""}
-        return Change(key=held["key"], before=held["state"], values=values)
-    if held["resource_type"] != "Observation":
-        return None if held["ehr_id"] else _changed(held, {**content, **names})
-    resource = withdrawn(msgspec.json.decode(held["content"]))
-    return _changed(held, {"content": encode(resource), "content_hash": content_hash(resource), **names})
+    values = {"content": held["content"], "content_hash": held["content_hash"], "is_withdrawn": True}
+    if not _may_be_in_chart(held):
+        gone = {**values, "state": "retracted", "reason": "", "due": ""}
+        return Change(key=held["key"], before=held["state"], values=gone)
+    if held["kind"] in _GOES_ALONG:
+        return None if held["ehr_id"] else _changed(held, values)
+    resource = msgspec.json.decode(held["content"])
+    retracted = rules.retracted(resource)
+    if retracted is None:
+        values |= {"state": "manual", "reason": NOT_RETRACTED}
+        retracted = {**resource, "status": "entered-in-error"}  # or gone: what a person shall see to
+    return _changed(held, {**values, "content": encode(retracted), "content_hash": content_hash(retracted)})
 
 
 def _changed(held: _Row, values: dict[str, Any]) -> Change:
     """Return the change of a desired content: `planned`, unless what was sent before must be found first."""
     is_open = not held["ehr_id"] and (held["sent_hash"] or _is_taken_without_id(held))
-    if is_open or held["state"] in ("sending", "unknown"):
-        state, why = held["state"], held["reason"]
-    else:
-        state, why = "planned", ""
-    return Change(key=held["key"], before=held["state"], values={**values, "state": state, "reason": why, "due": ""})
+    if is_open or held["state"] in _KEEPS_ITS_STATE:
+        values = {**values, "state": held["state"], "reason": held["reason"]}
+    return Change(key=held["key"], before=held["state"], values={"state": "planned", "reason": "", **values, "due": ""})
+
+
+def _may_be_in_chart(held: _Row) -> bool:
+    return bool(held["ehr_id"] or held["sent_hash"] or _is_taken_without_id(held))
 
 
 def _is_taken_without_id(held: _Row) -> bool:
@@ -152,14 +170,19 @@ def _is_taken_without_id(held: _Row) -> bool:
     return not held["ehr_id"] and held["state"] in ("accepted", "held", "unreadable", "duplicate")
 
 
-def _row(site: str, kind: Kind, resource: Resource, source: dict[str, str]) -> _Row:
+def _row(site: str, desired: Desired, shaped: Shaped) -> _Row:
     return {
         "site": site,
-        "key": resource["id"],
-        **source,
-        "kind": kind,
-        "resource_type": resource["resourceType"],
-        "content": encode(resource),
-        "content_hash": content_hash(resource),
-        "state": "planned",
+        "key": shaped.resource["id"],
+        "response_id": desired.response_id,
+        "patient_id": desired.patient_id,
+        "response_version": desired.response_version,
+        "kind": shaped.kind,
+        "resource_type": shaped.resource["resourceType"],
+        "observations": shaped.observations,
+        "dropped": ",".join(shaped.dropped),
+        "content": encode(shaped.resource),
+        "content_hash": content_hash(shaped.resource),
+        "state": "manual" if shaped.problem else "planned",
+        "reason": shaped.problem,
     }

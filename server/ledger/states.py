@@ -28,32 +28,33 @@ NEW: Final = "planned"
 _READ_BACK: Final[frozenset[State]] = frozenset(
     ("verified", "held", "retracted", "missing", "altered", "duplicate", "unreadable")
 )
+_CHANGED: Final[frozenset[State]] = frozenset(("planned", "manual"))
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    "planned": frozenset(("planned", "sending", "retracted", "already_there", "duplicate")),
+    "planned": frozenset(("planned", "sending", "retracted", "already_there", "duplicate", "manual")),
     "sending": frozenset(
         ("sending", "accepted", "held", "unknown", "planned", "refused", "waiting", "manual", "already_there",
          "duplicate", "retracted")
     ),
     "unknown": frozenset(("unknown", "already_there", "duplicate", "planned", "manual", "retracted")),
-    "accepted": _READ_BACK | {"accepted", "planned", "already_there"},
-    "already_there": _READ_BACK | {"planned"},
-    "held": _READ_BACK | {"planned", "already_there"},
-    "verified": _READ_BACK | {"planned"},
-    "missing": _READ_BACK | {"planned"},
-    "altered": _READ_BACK | {"planned"},
-    "duplicate": _READ_BACK | {"planned"},
-    "unreadable": _READ_BACK | {"planned"},
-    "refused": frozenset(("planned", "retracted")),
-    "waiting": frozenset(("sending", "planned", "retracted", "already_there", "duplicate")),
-    "manual": frozenset(("manual", "planned", "retracted")),
-    "retracted": frozenset(("planned", "retracted", "missing", "altered", "duplicate", "unreadable")),
+    "accepted": _READ_BACK | _CHANGED | {"accepted", "already_there"},
+    "already_there": _READ_BACK | _CHANGED,
+    "held": _READ_BACK | _CHANGED | {"already_there"},
+    "verified": _READ_BACK | _CHANGED,
+    "missing": _READ_BACK | _CHANGED,
+    "altered": _READ_BACK | _CHANGED,
+    "duplicate": _READ_BACK | _CHANGED,
+    "unreadable": _READ_BACK | _CHANGED,
+    "refused": _CHANGED | {"refused", "retracted"},
+    "waiting": _CHANGED | {"sending", "retracted", "already_there", "duplicate"},
+    "manual": _CHANGED | {"retracted", "verified", "already_there", "duplicate"},
+    "retracted": _CHANGED | {"retracted", "missing", "altered", "duplicate", "unreadable"},
 }  # fmt: skip
-"""From each state, the states that may follow. A changed desired content keeps `sending`, `unknown` and what a person
-must look at; every other state becomes `planned`."""
+"""From each state, the states that may follow. A changed desired content keeps `sending` and `unknown`; every other
+state becomes `planned`, or `manual` where the site permits no such change."""
 
 IN_CHART: Final[frozenset[State]] = _READ_BACK | {"accepted", "already_there"}
-"""States of what the chart is said to hold: what `reconcile` reads back."""
+"""States of what the chart is said to hold: what `reconcile` reads back, besides what a person was asked to mend."""
 ON_THEIR_WAY: Final[frozenset[State]] = frozenset(("sending", "unknown"))
 """States of what must be read before it is sent again."""
 DUE: Final[frozenset[State]] = frozenset(("planned", "waiting"))
@@ -81,7 +82,7 @@ class Books:
 
     Attributes:
         site: whose books.
-        outcomes: Observations that the responses call for, counted response by response when they were planned.
+        outcomes: Observations that the responses call for at this site, counted response by response when planned.
         lines: Observations in the ledger by line of `LINES`, counted from their states.
         responses: all responses noted.
         scored: those with at least one score.

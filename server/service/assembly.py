@@ -19,10 +19,9 @@ from integration.errors import ConfigurationError, ServerRefusedError
 from integration.mapping import Mapping
 from integration.records import Response
 from integration.settings import Settings, Site
-from integration.sources.client import connect
+from integration.sources.client import FhirClient
 from integration.warehouse import Warehouse
-from server.delivery import run as delivery
-from server.jobs import stores
+from server.jobs import chart, stores
 from server.service import app
 from server.service.inbox import Inbox
 from server.service.inbox_reader import InboxReader
@@ -40,6 +39,7 @@ class PatientFinder:
     mapping: Mapping
     site: Site
     warehouse: Warehouse
+    connect: Callable[[], FhirClient]
 
     def __call__(self, patient_id: str) -> str | None:
         """Return who a patient is after merging, None if neither knows one of this id."""
@@ -50,7 +50,7 @@ class PatientFinder:
         if held is not None:
             return held
         try:
-            with connect(self.site) as client:  # one a look-up: requests come in many threads, a connection serves one
+            with self.connect() as client:  # one a look-up: requests come in many threads, a connection serves one
                 body = client.read("Patient", patient_id).body
         except ServerRefusedError as error:
             if error.status in _GONE:
@@ -84,17 +84,25 @@ def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Serv
     with ExitStack() as stack:
         warehouse = stack.enter_context(stores.open_warehouse(settings))
         ledger = stack.enter_context(stores.open_ledger(settings))
-        client = stack.enter_context(connect(site))
+        connecting = chart.connector(site)
+        client = stack.enter_context(connecting())
         inbox = stack.enter_context(contextlib.closing(Inbox.open(settings.state_folder / "inbox.sqlite", site.name)))
-        finder = PatientFinder(mapping=mapping, site=site, warehouse=warehouse)
+        finder = PatientFinder(mapping=mapping, site=site, warehouse=warehouse, connect=connecting)
 
         def read(body: bytes) -> Response | intake.Rejection:
             return intake.read_response(mapping, body, finder)
 
         reader = InboxReader(
-            inbox=inbox, read=read, ledger=ledger, origin=lambda: origin.of(mapping, site.name, _now())
+            inbox=inbox,
+            read=read,
+            planner=stores.planner(ledger, site),
+            origin=lambda: origin.of(mapping, site.name, _now()),
         )
-        worker = Worker(Step(reader, lambda limit: delivery.deliver(ledger, client, site, limit=limit)))
+
+        def deliver(limit: int) -> object:
+            return chart.send(ledger, warehouse, client, site, connect=connecting, limit=limit)
+
+        worker = Worker(Step(reader, deliver))
         worker.start()
         stack.callback(worker.stop)
         yield Services(

@@ -25,13 +25,13 @@ ReadResponse = Callable[[bytes], Response | Rejection]
 """Reads and scores one QuestionnaireResponse given as JSON (`integration.intake.read_response`)."""
 
 
-class Ledger(Protocol):
-    """Where outcomes are planned (`server.ledger.Ledger`); to repeat a call with the same arguments has no effect."""
+class Planner(Protocol):
+    """Plans one site's outcomes (`server.planner.Planner`); to repeat a call with the same arguments has no effect."""
 
-    def plan(self, site: str, device: outcomes.Resource, planned: Iterable[outcomes.Outcome]) -> object:
+    def plan(self, device: outcomes.Resource, planned: Iterable[outcomes.Outcome], /) -> object:
         """Make these the desired outcomes of their responses, durably."""
 
-    def withdraw(self, site: str, response_id: str, *, reason: str) -> object:
+    def withdraw(self, response_id: str, *, reason: str) -> object:
         """Make "withdrawn" the desired state of the response's outcome, durably; nothing if it has none."""
 
 
@@ -58,14 +58,14 @@ class InboxReader:
     Args:
         inbox: where responses wait.
         read: reads and scores one.
-        ledger: where outcomes are planned.
+        planner: plans outcomes.
         origin: the site and what computes, as of now.
     """
 
     def __init__(
-        self, *, inbox: Inbox, read: ReadResponse, ledger: Ledger, origin: Callable[[], outcomes.Origin]
+        self, *, inbox: Inbox, read: ReadResponse, planner: Planner, origin: Callable[[], outcomes.Origin]
     ) -> None:
-        self._inbox, self._read, self._ledger, self._origin = inbox, read, ledger, origin
+        self._inbox, self._read, self._planner, self._origin = inbox, read, planner, origin
 
     def plan_waiting(self) -> Sweep:
         """Settle everything that waits. A response that fails holds up no other."""
@@ -102,9 +102,9 @@ class InboxReader:
             return "rejected", f"{response.path}: {response.problem}"
         origin = self._origin()
         if response.has_outcome:
-            self._ledger.plan(origin.site, outcomes.device(origin), [outcomes.build(response, origin)])
+            self._planner.plan(outcomes.device(origin), [outcomes.build(response, origin)])
             return "planned", ""
-        self._ledger.withdraw(origin.site, entry.response_id, reason=response.reason)
+        self._planner.withdraw(entry.response_id, reason=response.reason)
         return "without_outcome", response.reason
 
     def _counts(self, entry: Entry) -> bool:

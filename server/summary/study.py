@@ -11,7 +11,7 @@ from integration import pipeline
 from integration.report import comparison
 from integration.report.results import Results
 from integration.warehouse import StoreCounts
-from server.ledger.planning import PlanCounts
+from server.jobs.study import Planned
 from server.terminal import Terminal
 
 _MOST_REJECTIONS_SHOWN: Final = 10
@@ -28,7 +28,7 @@ def show_run(
     out: Path,
     *,
     pulled: StoreCounts | None = None,
-    planned: PlanCounts | None = None,
+    planned: Planned | None = None,
 ) -> None:
     """Show what a run came to: the flow, the abstract's figures beside this data's, the rejected, the report."""
     terminal.document("run", _run_document(results, out, planned))
@@ -43,8 +43,22 @@ def show_run(
     if not len(results.frames["cohort"]):
         terminal.remark(_EMPTY)
     if planned:
-        terminal.say(f"Planned: {planned.new} new, {planned.changed} changed, {planned.unchanged} unchanged resources.")
+        show_plan(terminal, planned)
     terminal.say(f"Report and tables: {out / 'report.html'}")
+
+
+def show_plan(terminal: Terminal, planned: Planned) -> None:
+    """Show what was planned, or what would be once a person accepts it."""
+    counts = planned.counts
+    what = f"{counts.new} new, {counts.changed} changed, {counts.unchanged} unchanged resources"
+    withdrawn = f", {planned.withdrawn} withdrawn" if planned.withdrawn else ""
+    if planned.held_back:
+        terminal.remark(
+            f"Nothing was planned: made with {planned.held_back}, other than the plan before, it would be {what}"
+            f"{withdrawn}. Look at the tables, then: outcome-bridge accept, and run again."
+        )
+    else:
+        terminal.say(f"Planned: {what}{withdrawn}.")
 
 
 def show_flow(terminal: Terminal, results: pipeline.Results) -> None:
@@ -77,7 +91,7 @@ def show_rejections(terminal: Terminal, results: pipeline.Results) -> None:
         terminal.table(f"Rejected: {len(rejections)}, each in rejected.csv", ("Problem", "resources"), rows)
 
 
-def _run_document(results: pipeline.Results, out: Path, planned: PlanCounts | None) -> dict[str, Any]:
+def _run_document(results: pipeline.Results, out: Path, planned: Planned | None) -> dict[str, Any]:
     return {
         "out": str(out),
         "flow": results.frames["flow"].to_dict("records"),
@@ -85,9 +99,14 @@ def _run_document(results: pipeline.Results, out: Path, planned: PlanCounts | No
         "responses": results.reasons,
         "balance": results.intake.balance,
         "rejected": len(results.intake.rejections),
-        "planned": None if planned is None else {name: getattr(planned, name) for name in planned.__slots__},
+        "planned": None if planned is None else _plan_document(planned),
         "seconds": results.seconds,
     }
+
+
+def _plan_document(planned: Planned) -> dict[str, Any]:
+    counts = {name: getattr(planned.counts, name) for name in planned.counts.__slots__}
+    return {**counts, "withdrawn": planned.withdrawn, "held_back": planned.held_back}
 
 
 def _published_rows(job: pipeline.Job, results: pipeline.Results) -> Iterator[tuple[str, str, str]]:

@@ -10,11 +10,14 @@ from integration.errors import ServerRefusedError
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
 from server.delivery.run import deliver
+from server.jobs import stores
 from server.ledger import Ledger
 from server.reconcile import Reconciliation, reconcile
 
 Read = Callable[..., Reconciliation]
 Chart = Any  # the class lives in conftest.py, which test modules cannot import
+
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def read(
     device: outcomes.Resource,
 ) -> Read:
     """Deliver the outcomes of two responses; then each call reads them back."""
-    ledger.plan("north", device, [build_outcome("a"), build_outcome("b", answer=None)])
+    stores.planner(ledger, NORTH).plan(device, [build_outcome("a"), build_outcome("b", answer=None)])
     deliver(ledger, client, site, clock=clock)
     chart.log.clear()
     return lambda **options: reconcile(ledger, client, site, **options)
@@ -143,7 +146,7 @@ def test_what_was_changed_in_the_ledger_meanwhile_is_left_alone(
     answer = chart._get
 
     def change_and_answer(*arguments: Any) -> WebResponse:
-        ledger.plan("north", device, [build_outcome("a", answer=5)])
+        stores.planner(ledger, NORTH).plan(device, [build_outcome("a", answer=5)])
         return answer(*arguments)
 
     chart._get = change_and_answer
@@ -155,8 +158,8 @@ def test_what_was_changed_in_the_ledger_meanwhile_is_left_alone(
 def test_what_was_never_sent_is_not_looked_for(
     read: Read, ledger: Ledger, device: outcomes.Resource, build_outcome: Callable[..., outcomes.Outcome]
 ) -> None:
-    ledger.plan("north", device, [build_outcome("c")])
-    ledger.withdraw("north", "c")
+    stores.planner(ledger, NORTH).plan(device, [build_outcome("c")])
+    stores.planner(ledger, NORTH).withdraw("c", reason="status")
 
     result = read()
 
@@ -174,7 +177,7 @@ def test_held_stays_held_until_it_is_in_the_chart(
     device: outcomes.Resource,
 ) -> None:
     site = Site(name="north", base_url=chart.base_url, write_profile="single")
-    ledger.plan("north", device, [build_outcome("a")])
+    stores.planner(ledger, NORTH).plan(device, [build_outcome("a")])
     store = chart._write
     held: list[Any] = []
     chart._write = lambda request, path: (

@@ -14,6 +14,7 @@ from integration.sources import search
 from integration.sources.client import Answer, Clock, FhirClient, connect
 from server.delivery.run import deliver
 from server.demo import fhir_server
+from server.jobs import stores
 from server.ledger import Ledger
 from server.reconcile import reconcile
 
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SEKMET = ROOT / ".sekmet" / "bin" / "sekmet"
 
 BuildOutcome = Callable[..., outcomes.Outcome]
+
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def test_outcomes_go_in_once_come_back_equal_and_are_corrected(
     site: Site, server: FhirClient, ledger: Ledger, build_outcome: BuildOutcome, device: outcomes.Resource
 ) -> None:
     responses = [build_outcome(f"r{number:02}") for number in range(12)]
-    ledger.plan(site.name, device, [*responses, build_outcome("unscored", answer=None)])
+    stores.planner(ledger, site).plan(device, [*responses, build_outcome("unscored", answer=None)])
 
     first = deliver(ledger, server, site)
     proof = reconcile(ledger, server, site)
@@ -74,8 +77,8 @@ def test_outcomes_go_in_once_come_back_equal_and_are_corrected(
     assert proof.findings == []
     assert proof.books.sentences() == ("39 outcomes = 39 verified", "13 responses = 12 scored + 1 too few answers")
 
-    ledger.plan(site.name, device, [build_outcome("r03", answer=5, status="amended", version_id="2")])
-    ledger.withdraw(site.name, "r04")
+    stores.planner(ledger, site).plan(device, [build_outcome("r03", answer=5, status="amended", version_id="2")])
+    stores.planner(ledger, site).withdraw("r04", reason="status")
     corrected = deliver(ledger, server, site)
     proof = reconcile(ledger, server, site)
 
@@ -99,7 +102,7 @@ class DeafClient(FhirClient):
 def test_an_answer_that_never_came_is_found_in_the_chart(
     *, site: Site, server: FhirClient, ledger: Ledger, build_outcome: BuildOutcome, device: outcomes.Resource
 ) -> None:
-    ledger.plan(site.name, device, [build_outcome("lost")])
+    stores.planner(ledger, site).plan(device, [build_outcome("lost")])
     with DeafClient(site.base_url) as deaf:
         report = deliver(ledger, deaf, site)
 
@@ -117,13 +120,13 @@ def test_a_conflicting_change_on_the_server_is_left_for_a_person(
     site: Site, server: FhirClient, ledger: Ledger, build_outcome: BuildOutcome, device: outcomes.Resource
 ) -> None:
     outcome = build_outcome("contested")
-    ledger.plan(site.name, device, [outcome])
+    stores.planner(ledger, site).plan(device, [outcome])
     deliver(ledger, server, site)
     (entry,) = ledger.entries(site.name, [outcome.physical["id"]])
     theirs = server.read("Observation", entry.ehr_id).json()
     server.update("Observation", entry.ehr_id, outcomes.encode({**theirs, "note": [{"text": "seen"}]}))
 
-    ledger.plan(site.name, device, [build_outcome("contested", answer=5)])
+    stores.planner(ledger, site).plan(device, [build_outcome("contested", answer=5)])
     deliver(ledger, server, site)
 
     assert ledger.counts(site.name)["manual"] == 1

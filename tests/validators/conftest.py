@@ -10,8 +10,8 @@ import pytest
 
 from integration import mapping, msis29, outcomes
 from integration.records import Moment, Response
-from server.capability import capability_statement
-from server.operation_outcome import operation_outcome
+from server.service.capability import capability_statement
+from server.service.operation_outcome import operation_outcome
 
 ORIGIN = outcomes.Origin(
     site="north",

@@ -14,6 +14,7 @@ import pytest
 from integration import outcomes
 from integration.settings import Limits, Site
 from integration.sources.client import FhirClient
+from server.jobs import stores
 from server.ledger import Ledger
 from server.reconcile import reconcile
 
@@ -22,7 +23,7 @@ RESPONSES = 50
 RESOURCES = 4 * RESPONSES + 1
 
 SCRIPT = """
-    import os, signal, sys
+    import os, signal, sys, time
     from pathlib import Path
     from integration.settings import Limits, Site
     from integration.sources.client import connect
@@ -50,20 +51,24 @@ SCRIPT = """
             super().settle(*arguments, **options)
             step()
 
-    limits = Limits(entries_per_transaction=20, settle_seconds=0.3)
+    limits = Limits(entries_per_transaction=20, settle_seconds=0.3, timeout_seconds=1.0)
     site = Site(name="north", base_url=url, write_profile=profile, limits=limits)
     with Watched.open(Path(path)) as ledger, connect(site) as client:
-        sys.exit(0 if deliver(ledger, client, site).remaining == 0 else 4)
+        while (report := deliver(ledger, client, site)).leased_until:  # until the leases of the killed one have ended
+            time.sleep(0.2)
+        sys.exit(0 if report.remaining == 0 else 4)
 """
 
 Start = Callable[..., subprocess.Popen[bytes]]
+
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
 @pytest.fixture
 def start(tmp_path: Path, chart: Any, build_outcome: Callable[..., outcomes.Outcome], device: Any) -> Start:
     """Plan the outcomes of 50 responses; then each call starts one delivery of them."""
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        ledger.plan("north", device, [build_outcome(f"r{number:02}") for number in range(RESPONSES)])
+        stores.planner(ledger, NORTH).plan(device, [build_outcome(f"r{number:02}") for number in range(RESPONSES)])
 
     def run(profile: str, kill_at_step: int = 0) -> subprocess.Popen[bytes]:
         arguments = [str(tmp_path / "ledger.sqlite"), chart.base_url, profile, str(kill_at_step)]

@@ -6,25 +6,32 @@ from pytest_httpserver import HTTPServer
 
 from integration import outcomes
 from integration.errors import ServerRefusedError
+from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
 from server.delivery.lookup import Lookup, NotSearchableError
+from server.jobs import stores
 from server.ledger import Ledger
 from server.ledger.entries import Entry
+from server.sites import profile_of
 
 SYSTEM = outcomes.IDENTIFIER_SYSTEM
+
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
 @pytest.fixture
 def entries(
     ledger: Ledger, build_outcome: Callable[..., outcomes.Outcome], device: outcomes.Resource
 ) -> dict[str, Entry]:
-    ledger.plan("north", device, [build_outcome()])
+    stores.planner(ledger, NORTH).plan(device, [build_outcome()])
     return {entry.kind: entry for entry in ledger.due("north", after=None, limit=100)}
 
 
 @pytest.fixture
 def lookup(httpserver: HTTPServer) -> Lookup:
-    return Lookup(FhirClient(httpserver.url_for("/fhir"), clock=Clock(sleep=lambda _: None)), page_size=10)
+    return Lookup(
+        FhirClient(httpserver.url_for("/fhir"), clock=Clock(sleep=lambda _: None)), profile_of(NORTH), page_size=10
+    )
 
 
 def bundle(*resources: dict[str, Any], self_url: str = "http://h/fhir/Observation?identifier=x") -> dict[str, Any]:

@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 from integration import intake, mapping, msis29, outcomes
 from integration.mapping import Mapping
 from integration.records import Response
+from integration.settings import Site
+from server.jobs import stores
 from server.ledger import Ledger
 from server.service.app import create_app
 from server.service.inbox import Inbox
@@ -23,6 +25,8 @@ from server.service.services import Services
 NOW = datetime(2012, 6, 1, 12, 0, tzinfo=UTC)
 FHIR = "application/fhir+json"
 Body = Callable[..., bytes]
+
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
 @dataclass(kw_only=True)
@@ -90,7 +94,7 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         services=services,
         inbox=inbox,
         ledger=ledger,
-        reader=InboxReader(inbox=inbox, read=read, ledger=ledger, origin=lambda: origin),
+        reader=InboxReader(inbox=inbox, read=read, planner=stores.planner(ledger, NORTH), origin=lambda: origin),
         patients=patients,
         wakes=wakes,
         health=health,

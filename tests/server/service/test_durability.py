@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from integration import outcomes
+from integration.settings import Site
+from server.jobs import stores
 from server.service.inbox import Inbox
 from server.service.inbox_reader import InboxReader, Sweep
 
@@ -33,6 +35,8 @@ print(answer.status_code, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)  # before anything was planned
 """
 
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
+
 
 def test_a_response_that_was_answered_is_planned_after_the_process_was_killed(
     service: Any, body: Any, origin: outcomes.Origin, tmp_path: Path
@@ -51,7 +55,9 @@ def test_a_response_that_was_answered_is_planned_after_the_process_was_killed(
 
     assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, b"201\n"), killed.stderr.decode()
     inbox = Inbox.open(path, "north", now=service.services.now)
-    reader = InboxReader(inbox=inbox, read=service.services.read, ledger=service.ledger, origin=lambda: origin)
+    reader = InboxReader(
+        inbox=inbox, read=service.services.read, planner=stores.planner(service.ledger, NORTH), origin=lambda: origin
+    )
     assert reader.plan_waiting() == Sweep(settled=1)
     assert service.planned()["r1/physical"]["valueQuantity"]["value"] == 50
     inbox.close()

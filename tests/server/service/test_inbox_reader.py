@@ -7,10 +7,14 @@ import pytest
 
 from integration import outcomes
 from integration.errors import ServerUnreachableError
+from integration.settings import Site
+from server.jobs import stores
 from server.service.inbox import Arrival
 from server.service.inbox_reader import InboxReader, Sweep
 
 KINDS = ("panel", "physical", "psychological", "provenance")
+
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
 def in_error(body: Any) -> bytes:
@@ -135,7 +139,9 @@ def test_a_response_that_fails_holds_up_no_other_and_is_tried_again(
             raise RuntimeError("Zylpha-4711")
         return service.services.read(sent)
 
-    reader = InboxReader(inbox=service.inbox, read=read, ledger=service.ledger, origin=lambda: origin)
+    reader = InboxReader(
+        inbox=service.inbox, read=read, planner=stores.planner(service.ledger, NORTH), origin=lambda: origin
+    )
 
     assert reader.plan_waiting() == Sweep(settled=2, failed=1)
     assert service.inbox.counts() == {"planned": 2, "received": 1}
@@ -151,7 +157,9 @@ def test_a_response_whose_patient_cannot_be_asked_for_waits_and_is_not_ill(
     def away(_: bytes) -> Any:
         raise ServerUnreachableError(url="http://example.invalid/Patient/p1", problem="no answer")
 
-    reader = InboxReader(inbox=service.inbox, read=away, ledger=service.ledger, origin=lambda: origin)
+    reader = InboxReader(
+        inbox=service.inbox, read=away, planner=stores.planner(service.ledger, NORTH), origin=lambda: origin
+    )
 
     assert reader.plan_waiting() == Sweep(postponed=1)
     assert service.inbox.counts() == {"received": 1}

@@ -1,0 +1,172 @@
+"""What persons decided about a site's deliveries, what was found out about its patients, and its circuit breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from server.ledger.rows import upsert
+from server.ledger.schema import outcomes, patients, releases, responses, sites
+
+Action = Literal["release", "again", "done", "accept"]
+"""Let it be sent; send it again; it was done by hand; accept what a new version changes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What a person decided.
+
+    Attributes:
+        number: of the decision.
+        who: the person, as given.
+        why: the reason, as given.
+        action: what was decided.
+        what: a response id, an outcome's key, or a number of responses.
+        at: ISO 8601, UTC.
+    """
+
+    number: int
+    who: str
+    why: str
+    action: Action
+    what: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Breaker:
+    """Whether a site's server is left alone.
+
+    Attributes:
+        failures: how often in a row it was opened.
+        open_until: nothing is sent before; ISO 8601, UTC; empty: closed.
+    """
+
+    failures: int = 0
+    open_until: str = ""
+
+
+class Decisions:
+    """The tables beside the outcomes; nothing in them is ever deleted.
+
+    Args:
+        engine: of the ledger.
+        now: the time as the ledger writes it.
+    """
+
+    def __init__(self, engine: sa.Engine, now: Callable[[], str]) -> None:
+        self._engine, self._now = engine, now
+        self._reading = engine.execution_options(is_read=True)
+
+    def release(self, site: str, response_ids: Collection[str], *, who: str, why: str) -> int:
+        """Let what belongs to these responses be sent; returns how many were not released before."""
+        with self._engine.begin() as connection:
+            number = self._decide(connection, site, who, why, "release", f"{len(response_ids)} responses")
+            waiting = responses.update().where(
+                responses.c.site == site, responses.c.response_id.in_(response_ids), responses.c.release.is_(None)
+            )
+            return connection.execute(waiting.values(release=number)).rowcount
+
+    def again(self, site: str, keys: Collection[str], *, who: str, why: str) -> int:
+        """Make refused outcomes, and those a person had to look at, due again; returns how many that were.
+
+        What may have reached the server without our knowing stays: it is never sent again blindly.
+        """
+        with self._engine.begin() as connection:
+            ready = outcomes.update().where(
+                outcomes.c.site == site,
+                outcomes.c.key.in_(keys),
+                outcomes.c.state.in_(("refused", "manual")),
+                sa.or_(outcomes.c.sent_hash == "", outcomes.c.ehr_id != ""),
+            )
+            changed = connection.execute(ready.values(state="planned", reason="", due="", changed_at=self._now()))
+            for key in keys:
+                self._decide(connection, site, who, why, "again", key)
+            return changed.rowcount
+
+    def accept(self, site: str, *, who: str, why: str, what: str) -> None:
+        """Record that a person accepted what a new version changes."""
+        with self._engine.begin() as connection:
+            self._decide(connection, site, who, why, "accept", what)
+
+    def all(self, site: str) -> list[Decision]:
+        """Return the site's decisions in order."""
+        query = sa.select(releases).where(releases.c.site == site).order_by(releases.c.number)
+        names = Decision.__slots__
+        with self._reading.connect() as connection:
+            return [Decision(**{name: row[name] for name in names}) for row in connection.execute(query).mappings()]
+
+    def released(self, site: str, response_ids: Collection[str]) -> set[str]:
+        """Return those of these responses that a person let be sent."""
+        query = sa.select(responses.c.response_id).where(
+            responses.c.site == site, responses.c.response_id.in_(response_ids), responses.c.release.is_not(None)
+        )
+        with self._reading.connect() as connection:
+            return set(connection.scalars(query))
+
+    def unreleased(self, site: str, *, limit: int) -> list[str]:
+        """Return the next responses with something planned that no person released yet, in order of id."""
+        joined = sa.and_(responses.c.site == outcomes.c.site, responses.c.response_id == outcomes.c.response_id)
+        query = sa.select(outcomes.c.response_id).distinct().join(responses, joined)
+        query = query.where(outcomes.c.site == site, outcomes.c.state == "planned", outcomes.c.response_id != "")
+        query = query.where(responses.c.release.is_(None)).order_by(outcomes.c.response_id).limit(limit)
+        with self._reading.connect() as connection:
+            return list(connection.scalars(query))
+
+    def written(self, site: str, *, most: int) -> int:
+        """Return how many responses have something in the chart, counted up to `most`."""
+        some = sa.select(outcomes.c.response_id).distinct()
+        some = some.where(outcomes.c.site == site, outcomes.c.ehr_id != "", outcomes.c.response_id != "").limit(most)
+        with self._reading.connect() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0
+
+    def patients(self, site: str, patient_ids: Collection[str]) -> dict[str, str]:
+        """Return what was found out about these patients: by id the problem, empty if there is none."""
+        query = sa.select(patients.c.patient_id, patients.c.problem).where(
+            patients.c.site == site, patients.c.patient_id.in_(patient_ids)
+        )
+        with self._reading.connect() as connection:
+            return {row.patient_id: row.problem for row in connection.execute(query)}
+
+    def note_patients(self, site: str, problems: Mapping[str, str]) -> None:
+        """Record what was found out about patients."""
+        rows = [
+            {"site": site, "patient_id": patient_id, "problem": problem, "checked_at": self._now()}
+            for patient_id, problem in problems.items()
+        ]
+        with self._engine.begin() as connection:
+            upsert(connection, patients, rows)
+
+    def breaker(self, site: str) -> Breaker:
+        """Return whether the site's server is left alone."""
+        row = self._site(site)
+        return Breaker(failures=row["failures"], open_until=row["open_until"]) if row else Breaker()
+
+    def set_breaker(self, site: str, breaker: Breaker) -> None:
+        """Record whether the site's server is left alone."""
+        self._note_site({"site": site, "failures": breaker.failures, "open_until": breaker.open_until})
+
+    def origin(self, site: str) -> str:
+        """Return what the last plan was made with; empty if there was none."""
+        row = self._site(site)
+        return str(row["origin"]) if row else ""
+
+    def set_origin(self, site: str, origin: str) -> None:
+        """Record what a plan was made with."""
+        self._note_site({"site": site, "origin": origin})
+
+    def _note_site(self, row: dict[str, Any]) -> None:
+        with self._engine.begin() as connection:
+            upsert(connection, sites, [row])
+
+    def _site(self, site: str) -> sa.RowMapping | None:
+        with self._reading.connect() as connection:
+            return connection.execute(sa.select(sites).where(sites.c.site == site)).mappings().one_or_none()
+
+    def _decide(self, connection: sa.Connection, site: str, who: str, why: str, action: Action, what: str) -> int:
+        values = {"site": site, "who": who, "why": why, "action": action, "what": what, "at": self._now()}
+        [number] = connection.execute(releases.insert().returning(releases.c.number), [values]).one()
+        return int(number)

@@ -1,0 +1,91 @@
+"""Which worker may send what belongs to a response, and until when. One transaction of the caller each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from server.ledger import states
+from server.ledger.schema import outcomes, responses
+
+
+def take_due(
+    connection: sa.Connection, site: str, worker: str, *, after: str | None, most: int, now: str, until: str
+) -> list[str]:
+    """Lease the next responses that have something due and are nobody's; returns their ids."""
+    # One query a state: then the index gives the ids in order, whatever else the ledger holds.
+    found: set[str] = set()
+    for state in states.DUE:
+        is_due = sa.and_(outcomes.c.state == state, outcomes.c.due <= now)
+        found |= set(connection.scalars(_free(site, is_due, worker, after, now).limit(most)))
+    return _lease(connection, site, sorted(found)[:most], worker, now, until)
+
+
+def take_open(
+    connection: sa.Connection, site: str, worker: str, *, after: str, most: int, now: str, until: str
+) -> list[str]:
+    """Lease the next responses with something on its way that are nobody's; returns their ids."""
+    query = _free(site, outcomes.c.is_open.is_(True), worker, after or None, now)
+    return _lease(connection, site, list(connection.scalars(query.limit(most))), worker, now, until)
+
+
+def give_back(connection: sa.Connection, site: str, worker: str) -> None:
+    """End every lease of a worker."""
+    held = responses.update().where(responses.c.site == site, responses.c.leased_by == worker)
+    connection.execute(held.values(leased_by="", leased_until=""))
+
+
+def renew(connection: sa.Connection, site: str, worker: str, until: str) -> None:
+    """Let a worker's leases last longer."""
+    held = responses.update().where(responses.c.site == site, responses.c.leased_by == worker)
+    connection.execute(held.values(leased_until=until))
+
+
+def held_by(site: str, worker: str, now: str) -> sa.Select[Any]:
+    """Return the query for the ids of the responses that a worker holds."""
+    return sa.select(responses.c.response_id).where(
+        responses.c.site == site, responses.c.leased_by == worker, responses.c.leased_until > now
+    )
+
+
+def latest(connection: sa.Connection, site: str, now: str) -> str:
+    """Return when the last lease of a response with something unfinished ends; empty if there is none."""
+    unfinished = sa.exists().where(
+        outcomes.c.site == responses.c.site,
+        outcomes.c.response_id == responses.c.response_id,
+        sa.or_(outcomes.c.state.in_(sorted(states.DUE)), outcomes.c.is_open.is_(True)),
+    )
+    query = sa.select(sa.func.max(responses.c.leased_until)).where(
+        responses.c.site == site, responses.c.leased_by != "", responses.c.leased_until > now, unfinished
+    )
+    return connection.scalar(query) or ""
+
+
+def _free(site: str, condition: sa.ColumnElement[bool], worker: str, after: str | None, now: str) -> sa.Select[Any]:
+    """Return the query for the ids of responses with such an outcome that no other worker holds."""
+    others = sa.and_(responses.c.leased_by != worker, responses.c.leased_until > now)
+    joined = sa.and_(responses.c.site == outcomes.c.site, responses.c.response_id == outcomes.c.response_id)
+    query = sa.select(outcomes.c.response_id).distinct().join(responses, joined)
+    query = query.where(outcomes.c.site == site, condition, sa.not_(others))
+    if after is not None:
+        query = query.where(outcomes.c.response_id > after)
+    return query.order_by(outcomes.c.response_id)
+
+
+def _lease(
+    connection: sa.Connection, site: str, response_ids: list[str], worker: str, now: str, until: str
+) -> list[str]:
+    """Lease these, save those that another worker takes at this moment (`FOR UPDATE SKIP LOCKED` where there is it)."""
+    if not response_ids:
+        return []
+    nobodys = sa.or_(responses.c.leased_by.in_(("", worker)), responses.c.leased_until <= now)
+    locked = sa.select(responses.c.response_id).where(
+        responses.c.site == site, responses.c.response_id.in_(response_ids), nobodys
+    )
+    free = list(connection.scalars(locked.with_for_update(skip_locked=True)))
+    if not free:
+        return []
+    taken = responses.update().where(responses.c.site == site, responses.c.response_id.in_(free))
+    connection.execute(taken.values(leased_by=worker, leased_until=until))
+    return sorted(free)
