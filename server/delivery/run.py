@@ -15,6 +15,7 @@ from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
 from server.delivery.assignment import Assignment
 from server.delivery.breaker import Breaker
+from server.delivery.ladder import Ladder
 from server.delivery.lookup import Lookup
 from server.delivery.one_by_one import OneByOne
 from server.delivery.resolution import Resolver
@@ -232,6 +233,7 @@ class _Connection:
         lookup = Lookup(client, delivery.profile, page_size=delivery.site.limits.page_size)
         self.resolver = Resolver(self.assignment, lookup)
         self._writer = Writer(self.assignment, client)
+        self._ladder = Ladder(delivery.ledger, delivery.site, delivery.profile)
         self._after: str | None = None
         self._reported: Counter[State] = Counter()
 
@@ -277,7 +279,10 @@ class _Connection:
         safe = delivery.safeguards.allowed(absent, self._client) if delivery.safeguards else absent
         groups = [list(group) for _, group in itertools.groupby(safe, key=lambda entry: entry.response_id)]
         allowed = delivery.allowance.take(groups)
-        delivery.transport.deliver(allowed, self._writer, self.resolver)
+        try:
+            delivery.transport.deliver(allowed, self._writer, self.resolver)
+        finally:
+            self._ladder.step_down([entry for group in allowed for entry in group])
         delivery.progressed(len(entries) - len(safe) + sum(map(len, allowed)))
         if len(allowed) < len(groups):
             raise StoppedError("the limit of writes for one run is reached")

@@ -19,6 +19,7 @@ RANKS: Final[dict[Kind, int]] = {
 
 NOT_AMENDED: Final = "changed, but this site takes no change of what was written: correct it in the chart"
 NOT_RETRACTED: Final = "withdrawn, but this site takes nothing back: mark it in the chart"
+REFERS_TO_REFUSED: Final = "refers to an outcome that was refused"
 _KEEPS_ITS_STATE: Final = frozenset[State](("sending", "unknown"))
 _GOES_ALONG: Final = frozenset(("provenance", "device"))
 

@@ -31,7 +31,7 @@ _READ_BACK: Final[frozenset[State]] = frozenset(
 _CHANGED: Final[frozenset[State]] = frozenset(("planned", "manual"))
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    "planned": frozenset(("planned", "sending", "retracted", "already_there", "duplicate", "manual")),
+    "planned": frozenset(("planned", "sending", "retracted", "already_there", "duplicate", "manual", "refused")),
     "sending": frozenset(
         ("sending", "accepted", "held", "unknown", "planned", "refused", "waiting", "manual", "already_there",
          "duplicate", "retracted")
@@ -46,7 +46,7 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     "duplicate": _READ_BACK | _CHANGED,
     "unreadable": _READ_BACK | _CHANGED,
     "refused": _CHANGED | {"refused", "retracted"},
-    "waiting": _CHANGED | {"sending", "retracted", "already_there", "duplicate"},
+    "waiting": _CHANGED | {"sending", "retracted", "already_there", "duplicate", "refused"},
     "manual": _CHANGED | {"retracted", "verified", "already_there", "duplicate"},
     "retracted": _CHANGED | {"retracted", "missing", "altered", "duplicate", "unreadable"},
 }  # fmt: skip

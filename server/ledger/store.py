@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from integration.warehouse import open_sqlite
 from server.ledger import decisions, leases, planning, schema, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
-from server.ledger.planning import Desired, PlanCounts, Rules
+from server.ledger.planning import REFERS_TO_REFUSED, Desired, PlanCounts, Rules
 from server.ledger.rows import Row, change_rows, counted, of_keys, of_responses, state_is_one_of, upsert
 from server.ledger.schema import attempts, outcomes, responses
 from server.ledger.states import State
@@ -32,6 +32,7 @@ from server.ledger.states import State
 _BATCH = 250
 _ENTRY_COLUMNS = [outcomes.c[name] for name in Entry.__slots__]
 _CONTENTS = frozenset(("content", "sent_content", "ehr_content"))
+_OUTCOMES = frozenset(("physical", "psychological", "panel"))
 _WITHOUT_CONTENT = [column for column in outcomes.c if column.name not in _CONTENTS]
 
 
@@ -118,26 +119,40 @@ class Ledger:
             count += len(_withdrawals(held, rules))
         return count
 
-    def stand_in(self, site: str, refused: Sequence[str], document: Desired) -> bool:
+    def stand_in(self, site: str, rules: Rules, refused: Sequence[str], document: Desired) -> bool:
         """Plan a document in place of refused Observations of one response; the books count them where it stands.
 
         Returns whether anything was planned: nothing is, if the document is held already and says the same.
         """
+        [row] = planning.rows(site, document)
         with self._engine.begin() as connection:
-            held = of_keys(connection, site, refused)
-            taken_over = sum(row["observations"] for row in held.values())
-            [row] = planning.rows(site, document)
+            taken_over = sum(one["observations"] for one in of_keys(connection, site, refused).values())
             there = of_keys(connection, site, [row["key"]])
-            moment = self.now()
+            moment, change = self.now(), None
             if not there:
-                new = {**row, "observations": taken_over, "planned_at": moment, "changed_at": moment}
+                new = {**row, "observations": 0, "planned_at": moment, "changed_at": moment}
                 connection.execute(outcomes.insert(), [new])
-            elif taken_over:
-                more = outcomes.update().where(outcomes.c.site == site, outcomes.c.key == row["key"])
-                connection.execute(more.values(observations=outcomes.c.observations + taken_over))
-            zero = outcomes.update().where(outcomes.c.site == site, outcomes.c.key.in_(refused))
-            connection.execute(zero.values(observations=0))
-        return not there
+            else:
+                change = planning.change(there[row["key"]], row, rules)
+                change_rows(connection, site, [change] if change else [], moment)
+            _count_as(connection, site, refused, 0)
+            own = there[row["key"]]["observations"] if there else 0
+            _count_as(connection, site, [row["key"]], own + taken_over)
+        return not there or change is not None
+
+    def step_up(self, site: str, rules: Rules, document: str) -> None:
+        """Withdraw a document whose Observations were taken after all; the books count them where they are."""
+        with self._engine.begin() as connection:
+            held = of_keys(connection, site, [document])
+            change_rows(connection, site, _withdrawals(held, rules), self.now())
+            row = held[document]
+            others = of_responses(connection, site, [row["response_id"]])
+            stood_for = sorted(
+                key for key, one in others.items() if one["kind"] in _OUTCOMES and not one["observations"]
+            )
+            for key in stood_for[: row["observations"]]:
+                _count_as(connection, site, [key], 1)
+            _count_as(connection, site, [document], row["observations"] - len(stood_for[: row["observations"]]))
 
     def lease(self, site: str, worker: str, *, after: str | None, responses: int, seconds: float) -> list[Entry]:
         """Take responses that have something due, whole, in order of id after `after`; no other worker gets them.
@@ -295,6 +310,10 @@ class Ledger:
         """Return these entries, in order of key."""
         return self._read(_of(site, outcomes.c.key.in_(list(keys))).order_by(outcomes.c.key))
 
+    def of_responses(self, site: str, response_ids: Collection[str]) -> list[Entry]:
+        """Return every entry of these responses, in order of response id, then of sending."""
+        return sorted(self._read(_of(site, outcomes.c.response_id.in_(response_ids))), key=_sending_order)
+
     def ehr_ids(self, site: str, keys: Iterable[str]) -> dict[str, str]:
         """Return the server's id of each of these keys that it is known for."""
         query = sa.select(outcomes.c.key, outcomes.c.ehr_id).where(
@@ -376,10 +395,11 @@ class _Plan:
         changes = [
             change for row in rows if row["key"] in held and (change := planning.change(held[row["key"]], row, rules))
         ]
+        freed = _freed(held, changes)
         others = held.keys() - {row["key"] for row in rows}
         stand_ins = {key for key in others if held[key]["kind"] == "document" and not held[key]["is_withdrawn"]}
         superseded = _withdrawals(of_keys(connection, site, sorted(others - stand_ins)), rules)
-        return cls(held, rows, [*changes, *superseded])
+        return cls(held, rows, [*changes, *freed, *superseded])
 
     def called_for(self, desired: Desired) -> Row:
         """Return the row of the response: how many Observations it calls for, and why it has no score, if so."""
@@ -389,6 +409,26 @@ class _Plan:
 
 def _of(site: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(*_ENTRY_COLUMNS).where(outcomes.c.site == site, *conditions)
+
+
+def _freed(held: Mapping[str, Row], changes: Sequence[planning.Change]) -> list[planning.Change]:
+    """Return the changes that make due again what was refused only because what it refers to was."""
+    changed = {change.key for change in changes}
+    again = {held[key]["response_id"] for key in changed}
+    values: Row = {"state": "planned", "reason": "", "due": ""}
+    return [
+        planning.Change(key=key, before="refused", values=values)
+        for key, row in held.items()
+        if row["state"] == "refused"
+        and row["reason"] == REFERS_TO_REFUSED
+        and row["response_id"] in again
+        and key not in changed
+    ]
+
+
+def _count_as(connection: sa.Connection, site: str, keys: Sequence[str], observations: int) -> None:
+    counted_as = outcomes.update().where(outcomes.c.site == site, outcomes.c.key.in_(keys))
+    connection.execute(counted_as.values(observations=observations))
 
 
 def _withdrawals(rows: Mapping[str, Row], rules: Rules) -> list[planning.Change]:

@@ -1,0 +1,156 @@
+"""Where a site refuses Observations: documents, and what the books say of them."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from werkzeug import Response
+
+from integration import outcomes
+from integration.settings import Limits, Site
+from integration.sources.client import Clock, FhirClient
+from integration.write_profile import ProfileKeys
+from server.delivery.run import DeliveryReport, deliver
+from server.jobs import stores
+from server.ledger import Ledger
+from server.ledger.planning import REFERS_TO_REFUSED
+from server.reconcile import reconcile
+
+BuildOutcome = Callable[..., outcomes.Outcome]
+
+
+@pytest.fixture
+def refuses() -> set[str]:
+    """The resource types that the server refuses to create."""
+    return {"Observation"}
+
+
+@pytest.fixture
+def site(chart: Any, refuses: set[str]) -> Site:
+    plain = chart._write
+
+    def write(request: Any, path: str) -> Any:
+        resource_type = path.partition("/")[0]
+        return refused(422) if resource_type in refuses and request.method == "POST" else plain(request, path)
+
+    chart._write = write
+    return Site(
+        name="north",
+        base_url=chart.base_url,
+        write_profile="single",
+        profile=ProfileKeys(fallback="document", document_updates=True),
+        limits=Limits(settle_seconds=0),
+    )
+
+
+def refused(status: int) -> Any:
+    body = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "not-supported"}]}
+    return Response(json.dumps(body), status=status, content_type="application/fhir+json")
+
+
+@pytest.fixture
+def send(ledger: Ledger, site: Site, client: FhirClient, clock: Clock) -> Iterator[Callable[[], DeliveryReport]]:
+    yield lambda: deliver(ledger, client, site, clock=clock)
+
+
+def test_a_document_stands_in_for_refused_observations_and_the_books_count_it(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport],
+) -> None:  # fmt: skip
+    stores.planner(ledger, site).plan(device, [build_outcome("a"), build_outcome("b")])
+
+    assert send().remaining == 0
+    proof = reconcile(ledger, client, site)
+
+    assert len(chart.all("DocumentReference")) == 2
+    assert chart.all("Observation") == chart.all("Provenance") == []
+    assert (proof.books.outcomes, proof.books.lines["verified"]) == (6, 6)
+    assert proof.books.is_proven
+    reasons = {entry.reason for entry in ledger.of_responses("north", ["a"]) if entry.kind in ("panel", "provenance")}
+    assert reasons == {REFERS_TO_REFUSED}
+
+
+def test_a_changed_score_changes_the_document(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport],
+) -> None:  # fmt: skip
+    planner = stores.planner(ledger, site)
+    planner.plan(device, [build_outcome("a")])
+    send()
+    [before] = chart.all("DocumentReference")
+
+    planner.plan(device, [build_outcome("a", answer=5, version_id="2")])
+    send()
+
+    [after] = chart.all("DocumentReference")
+    assert after["id"] == before["id"]
+    assert after["content"] != before["content"]
+    assert reconcile(ledger, client, site).books.is_proven
+
+
+def test_a_withdrawn_response_takes_its_document_back(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport],
+) -> None:  # fmt: skip
+    planner = stores.planner(ledger, site)
+    planner.plan(device, [build_outcome("a")])
+    send()
+
+    planner.withdraw("a", reason="status")
+    send()
+
+    assert [one["status"] for one in chart.all("DocumentReference")] == ["entered-in-error"]
+    proof = reconcile(ledger, client, site)
+    assert (proof.books.lines["retracted"], proof.books.is_proven) == (3, True)
+
+
+def test_observations_that_are_taken_after_all_take_the_document_s_place(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport], refuses: set[str],
+) -> None:  # fmt: skip
+    planner = stores.planner(ledger, site)
+    planner.plan(device, [build_outcome("a")])
+    send()
+
+    refuses.clear()
+    planner.plan(device, [build_outcome("a", answer=5, version_id="2")])
+    assert send().remaining == 0
+
+    assert len(chart.all("Observation")) == 3
+    assert [one["status"] for one in chart.all("DocumentReference")] == ["entered-in-error"]
+    proof = reconcile(ledger, client, site)
+    assert (proof.books.outcomes, proof.books.lines["verified"], proof.books.difference) == (3, 3, 0)
+
+
+def test_where_documents_are_refused_too_a_person_is_left(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport], refuses: set[str],
+) -> None:  # fmt: skip
+    refuses.add("DocumentReference")
+    stores.planner(ledger, site).plan(device, [build_outcome("a")])
+
+    assert send().remaining == 0
+
+    assert chart.all("DocumentReference") == []
+    books = reconcile(ledger, client, site).books
+    assert (books.outcomes, books.lines["refused"], books.is_balanced, books.is_proven) == (3, 3, True, False)
+
+
+def test_without_the_wish_for_documents_refused_is_refused(
+    *,
+    chart: Any,
+    ledger: Ledger,
+    site: Site,
+    client: FhirClient,
+    build_outcome: BuildOutcome,
+    device: Any,
+    clock: Clock,
+) -> None:
+    plain = site.model_copy(update={"profile": ProfileKeys()})
+    stores.planner(ledger, plain).plan(device, [build_outcome("a")])
+
+    assert deliver(ledger, client, plain, clock=clock).remaining == 0
+
+    assert chart.all("DocumentReference") == []
+    assert reconcile(ledger, client, plain).books.lines["refused"] == 3
