@@ -29,8 +29,28 @@ _TURNS_AN_ELEMENT = frozenset(("modifierExtension", "comparator"))
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One place at which the chart differs. It holds values: it is for the person who asked, never for a log.
+
+    Attributes:
+        path: in the resource: `valueQuantity.value`, `category[1]`.
+        old: what the chart holds there; None if nothing.
+        new: what it shall hold; None if nothing.
+    """
+
+    path: str
+    old: Any
+    new: Any
+
+
 def differences(desired: Resource, found: Resource, *, base_url: str, keeps_all: bool = True) -> list[str]:
-    """Return the paths at which the chart differs, in the order of the desired resource.
+    """Return the paths at which the chart differs, in the order of the desired resource: `changes` without values."""
+    return [one.path for one in changes(desired, found, base_url=base_url, keeps_all=keeps_all)]
+
+
+def changes(desired: Resource, found: Resource, *, base_url: str, keeps_all: bool = True) -> list[Difference]:
+    """Return what would change in the chart, in the order of the desired resource.
 
     Args:
         desired: with the server's ids in its references.
@@ -54,14 +74,14 @@ class _Comparison:
     base: str
     keeps_all: bool
 
-    def of_resource(self, desired: Resource, found: Resource) -> Iterator[str]:
+    def of_resource(self, desired: Resource, found: Resource) -> Iterator[Difference]:
         for name in self._names(desired, found, is_resource=True):
             if name == "meta":
                 yield from _of_meta(desired.get("meta", {}), found.get("meta", {}))
             elif name not in _SERVERS_OWN:
                 yield from self.of_element(name, desired.get(name), found.get(name))
 
-    def of_element(self, path: str, desired: Any, found: Any) -> Iterator[str]:
+    def of_element(self, path: str, desired: Any, found: Any) -> Iterator[Difference]:
         if isinstance(desired, dict) and isinstance(found, dict):
             for name in self._names(desired, found, is_resource=False):
                 if not ("reference" in desired and name in ("display", "type") and name not in desired):
@@ -69,15 +89,15 @@ class _Comparison:
         elif isinstance(desired, list) and isinstance(found, list) and self._are_comparable(desired, found):
             yield from self._of_list(path, desired, found)
         elif not _is_same(desired, found, self.base):
-            yield path
+            yield Difference(path=path, old=found, new=desired)
 
-    def _of_list(self, path: str, desired: list[Any], found: list[Any]) -> Iterator[str]:
+    def _of_list(self, path: str, desired: list[Any], found: list[Any]) -> Iterator[Difference]:
         for number, ours in enumerate(desired):
             inner = f"{path}[{number}]"
             if self.keeps_all or len(found) == 1:
                 yield from self.of_element(inner, ours, found[number if self.keeps_all else 0])
             elif all(any(self.of_element(inner, ours, theirs)) for theirs in found):
-                yield inner
+                yield Difference(path=inner, old=found, new=ours)
 
     def _are_comparable(self, desired: list[Any], found: list[Any]) -> bool:
         return len(desired) == len(found) if self.keeps_all else bool(found)
@@ -96,13 +116,13 @@ def _turns(name: str, *, is_resource: bool) -> bool:
     return name in _TURNS_A_RESOURCE or re.match(r"value[A-Z]", name) is not None
 
 
-def _of_meta(desired: Any, found: Any) -> Iterator[str]:
+def _of_meta(desired: Any, found: Any) -> Iterator[Difference]:
     """A server may add profiles, labels and tags of its own; ours must be there."""
     for name in _META_TO_KEEP:
         kept = found.get(name) if isinstance(found, dict) else None
         for number, element in enumerate(desired.get(name, [])):
             if not any(_contains(other, element) for other in kept or []):
-                yield f"meta.{name}[{number}]"
+                yield Difference(path=f"meta.{name}[{number}]", old=kept, new=element)
 
 
 def _contains(found: Any, desired: Any) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +26,27 @@ FindPatient = Callable[[str], bytes | None]
 """The Patient as the source of the responses has it, JSON; None if it has none of this id."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What may be written and what may not.
+
+    Attributes:
+        withheld: by an entry's key, why it stays planned.
+        patients: by the id of each patient who was looked at, why nothing may be written; empty: nothing in the way.
+    """
+
+    withheld: Mapping[str, str]
+    patients: Mapping[str, str]
+
+    def problem(self, entry: Entry) -> str:
+        """Return why a person must see to an entry that nothing else holds back; empty if nobody must."""
+        return "" if entry.key in self.withheld else self.patients.get(entry.patient_id, "")
+
+    def allows(self, entry: Entry) -> bool:
+        """Whether an entry may be written."""
+        return entry.key not in self.withheld and not self.problem(entry)
+
+
 class Safeguards:
     """Lets through what may be written to one site; one object serves the connections of a run.
 
@@ -37,9 +58,6 @@ class Safeguards:
         ledger: where is kept who was checked and what was released.
         site: its settings.
         find_patient: the source's Patients.
-
-    Attributes:
-        withheld: resources held back, by reason.
     """
 
     def __init__(self, ledger: Ledger, site: Site, find_patient: FindPatient) -> None:
@@ -47,46 +65,60 @@ class Safeguards:
         self._settings = site.safeguards
         self._opted_out = self._settings.opted_out()
         self._lock = threading.Lock()
-        self.withheld: Counter[str] = Counter()
+        self._withheld: dict[str, str] = {}
+
+    @property
+    def withheld(self) -> Counter[str]:
+        """Resources held back in this run, by reason."""
+        with self._lock:
+            return Counter(self._withheld.values())
 
     def allowed(self, entries: Sequence[Entry], client: FhirClient) -> list[Entry]:
         """Return the entries that may be written; the others are settled, or noted with what holds them back."""
-        free = [entry for entry in entries if not self._is_withheld(entry)]
-        released = self._released(free)
-        return list(self._of_right_patients(released, client))
+        judgement = self.judge(entries, client)
+        self._record(entries, judgement)
+        return [entry for entry in entries if judgement.allows(entry)]
 
-    def _is_withheld(self, entry: Entry) -> bool:
+    def judge(self, entries: Sequence[Entry], client: FhirClient) -> Judgement:
+        """Say which entries may be written and why the others may not; reads the EHR's Patients, records nothing."""
+        withheld = {entry.key: reason for entry in entries if (reason := self._reason(entry))}
+        free = [entry for entry in entries if entry.key not in withheld]
+        withheld |= {entry.key: NOT_RELEASED for entry in self._unreleased(free)}
+        patient_ids = {entry.patient_id for entry in free if entry.key not in withheld and entry.patient_id}
+        return Judgement(withheld=withheld, patients=self._checked(patient_ids, client))
+
+    def _reason(self, entry: Entry) -> str:
         if entry.patient_id and entry.patient_id in self._opted_out:
-            return self._withhold([entry], OPTED_OUT)
-        if _labels(entry.resource()) & set(self._settings.stop_labels):
-            return self._withhold([entry], LABELLED)
-        return False
+            return OPTED_OUT
+        return LABELLED if _labels(entry.resource()) & set(self._settings.stop_labels) else ""
 
-    def _released(self, entries: Sequence[Entry]) -> list[Entry]:
+    def _unreleased(self, entries: Sequence[Entry]) -> list[Entry]:
         wanted = self._settings.release
         if wanted != "all" and (wanted == 0 or self._ledger.decisions.written(self._site.name, most=wanted) >= wanted):
-            return list(entries)
+            return []
         ids = {entry.response_id for entry in entries}
         released = self._ledger.decisions.released(self._site.name, ids) | {""}
-        waiting = [entry for entry in entries if entry.response_id not in released]
-        self._withhold(waiting, NOT_RELEASED)
-        return [entry for entry in entries if entry.response_id in released]
+        return [entry for entry in entries if entry.response_id not in released]
 
-    def _of_right_patients(self, entries: Sequence[Entry], client: FhirClient) -> Iterator[Entry]:
+    def _checked(self, patient_ids: set[str], client: FhirClient) -> dict[str, str]:
+        """Return what is found out now about patients who were not found in order before: by id the problem, if any."""
         if not self._settings.check_patient:
-            yield from entries
-            return
-        patient_ids = {entry.patient_id for entry in entries if entry.patient_id}
-        checked = self._ledger.decisions.patients(self._site.name, patient_ids)
-        new = {one: self._problem(one, client) for one in sorted(patient_ids) if checked.get(one) != ""}
-        if new:
-            self._ledger.decisions.note_patients(self._site.name, new)
-        for patient_id, group in itertools.groupby(entries, key=lambda entry: entry.patient_id):
-            if problem := new.get(patient_id):
-                settlements = [Settlement(key=entry.key, state="manual", reason=problem) for entry in group]
-                self._ledger.settle(self._site.name, settlements)
-            else:
-                yield from group
+            return {}
+        known = self._ledger.decisions.patients(self._site.name, patient_ids)
+        return {one: self._problem(one, client) for one in sorted(patient_ids) if known.get(one) != ""}
+
+    def _record(self, entries: Sequence[Entry], judgement: Judgement) -> None:
+        with self._lock:
+            self._withheld |= judgement.withheld
+        for reason in sorted(set(judgement.withheld.values())):
+            keys = [one.key for one in entries if judgement.withheld.get(one.key) == reason and one.state in DUE]
+            self._ledger.block(self._site.name, keys, reason)
+        if judgement.patients:
+            self._ledger.decisions.note_patients(self._site.name, judgement.patients)
+        problems = {one.key: problem for one in entries if (problem := judgement.problem(one))}
+        if problems:
+            settlements = [Settlement(key=key, state="manual", reason=reason) for key, reason in problems.items()]
+            self._ledger.settle(self._site.name, settlements)
 
     def _problem(self, patient_id: str, client: FhirClient) -> str:
         """Return why nothing may be written to a patient; empty if the EHR's Patient agrees with the source's."""
@@ -102,13 +134,6 @@ class Safeguards:
         if not isinstance(theirs, dict):
             return "the EHR's Patient cannot be read"
         return _disagreement(msgspec.json.decode(source), theirs, set(self._settings.stop_labels))
-
-    def _withhold(self, entries: Sequence[Entry], reason: str) -> bool:
-        with self._lock:
-            self.withheld[reason] += len(entries)
-        due = [entry.key for entry in entries if entry.state in DUE]
-        self._ledger.block(self._site.name, due, reason)
-        return True
 
 
 def _disagreement(ours: Resource, theirs: Resource, stop_labels: set[str]) -> str:
