@@ -49,7 +49,8 @@ class Ladder:
         refused = [one for one in group if one.state == "refused"]
         documents = [one for one in group if one.kind == "document" and not one.is_withdrawn]
         if not any(one.kind in _OUTCOMES for one in refused):
-            if documents and all(one.ehr_id for one in group if one.kind in _OUTCOMES and not one.is_withdrawn):
+            wanted = [one for one in group if one.kind in _OUTCOMES and not one.is_withdrawn]
+            if documents and wanted and all(one.ehr_id for one in wanted):
                 self._ledger.step_up(self._site.name, self._profile, documents[0].key)
             return 0
         waiting = [one for one in group if one.state in DUE and not one.ehr_id and one.kind != "document"]
