@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -19,6 +20,7 @@ RANKS: Final[dict[Kind, int]] = {
 
 NOT_AMENDED: Final = "changed, but this site takes no change of what was written: correct it in the chart"
 NOT_RETRACTED: Final = "withdrawn, but this site takes nothing back: mark it in the chart"
+REPLACED: Final = "replaced by "
 REFERS_TO_REFUSED: Final = "refers to an outcome that was refused"
 _KEEPS_ITS_STATE: Final = frozenset[State](("sending", "unknown"))
 _GOES_ALONG: Final = frozenset(("provenance", "device"))
@@ -73,6 +75,14 @@ class Rules(Protocol):
 
     def retracted(self, resource: Resource) -> Resource | None:
         """Return a content as it is taken back; None if the site permits no such thing."""
+
+    def replacement(self, resource: Resource, replaced_reference: str) -> Resource | None:
+        """Return a content that cannot be written over an older one as a new resource that replaces it; None: neither.
+
+        Args:
+            resource: the new content.
+            replaced_reference: of the older one, with the server's id.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,12 +143,46 @@ def change(held: _Row, row: _Row, rules: Rules) -> Change | None:
     return _changed(held, {**values, "content": encode(amended)})
 
 
+def in_place_of(held: Mapping[str, _Row], row: _Row) -> _Row:
+    """Return a planned row as it is held now: under the key of what replaced it, if something did."""
+    key = row["key"]
+    while key in held and held[key]["reason"].startswith(REPLACED):
+        key = held[key]["reason"].removeprefix(REPLACED)
+    return row if key == row["key"] else _renamed(row, key)
+
+
+def replacement(held: _Row, row: _Row, rules: Rules) -> tuple[_Row, Change] | None:
+    """Return the new row that replaces a held one, and how that changes; None if that is not how it is done here."""
+    is_possible = held["ehr_id"] and held["content_hash"] != row["content_hash"] and not held["is_withdrawn"]
+    if not is_possible or rules.amended(msgspec.json.decode(row["content"])) is not None:
+        return None
+    key = hashlib.sha256(f"{row['key']}|{row['content_hash']}|{held['ehr_id']}".encode()).hexdigest()
+    new = _renamed(row, key)
+    reference = f"{held['resource_type']}/{held['ehr_id']}"
+    resource = rules.replacement(msgspec.json.decode(new["content"]), reference)
+    if resource is None:
+        return None
+    values = {"state": "retracted", "reason": f"{REPLACED}{key}", "due": "", "observations": 0}
+    new |= {"content": encode(resource), "observations": held["observations"]}
+    return new, Change(key=held["key"], before=held["state"], values=values)
+
+
+def _renamed(row: _Row, key: str) -> _Row:
+    """Return a row, and the resource in it, under another key."""
+    resource = msgspec.json.decode(row["content"])
+    identifiers = [
+        {**one, "value": key} if one.get("value") == row["key"] else one for one in resource.get("identifier", [])
+    ]
+    named = {**resource, "id": key, **({"identifier": identifiers} if identifiers else {})}
+    return {**row, "key": key, "content": encode(named)}
+
+
 def withdrawal(held: _Row, rules: Rules) -> Change | None:
     """Return how a withdrawal changes a row; None if there is nothing to take back.
 
     A Provenance that is in the chart stays: it has no status, and remains true. A Device likewise.
     """
-    if held["is_withdrawn"]:
+    if held["is_withdrawn"] or held["reason"].startswith(REPLACED):
         return None
     values = {"content": held["content"], "content_hash": held["content_hash"], "is_withdrawn": True}
     if not _may_be_in_chart(held):

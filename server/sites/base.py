@@ -32,13 +32,16 @@ class Base:
         return self.documents.stand_in(shaped)
 
     def replacement(self, resource: Resource, replaced_reference: str) -> Resource | None:
-        """Return a changed content as a new resource that replaces an older one; None for all but documents.
+        """Return a changed content as a new resource that replaces an older one; None if the site has no such thing.
+
+        Only a document can say what it replaces, and only where more than the bare minimum of it is kept.
 
         Args:
             resource: the new content.
             replaced_reference: of the older one, with the server's id.
         """
-        return documents.replacement(resource, replaced_reference) if _is_document(resource) else None
+        may_say_so = _is_document(resource) and not self.documents.is_bare
+        return documents.replacement(resource, replaced_reference) if may_say_so else None
 
     def amended(self, resource: Resource) -> Resource | None:
         """Return a changed content as it is written over an older one; None if the site permits no such thing."""

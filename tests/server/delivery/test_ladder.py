@@ -1,7 +1,7 @@
 """Where a site refuses Observations: documents, and what the books say of them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,8 +50,8 @@ def refused(status: int) -> Any:
 
 
 @pytest.fixture
-def send(ledger: Ledger, site: Site, client: FhirClient, clock: Clock) -> Iterator[Callable[[], DeliveryReport]]:
-    yield lambda: deliver(ledger, client, site, clock=clock)
+def send(ledger: Ledger, site: Site, client: FhirClient, clock: Clock) -> Callable[[], DeliveryReport]:
+    return lambda: deliver(ledger, client, site, clock=clock)
 
 
 def test_a_document_stands_in_for_refused_observations_and_the_books_count_it(
@@ -154,3 +154,29 @@ def test_without_the_wish_for_documents_refused_is_refused(
 
     assert chart.all("DocumentReference") == []
     assert reconcile(ledger, client, plain).books.lines["refused"] == 3
+
+
+def test_where_no_document_may_be_written_over_a_new_one_replaces_it(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    clock: Clock,
+) -> None:  # fmt: skip
+    fixed = site.model_copy(update={"write_profile": "document", "profile": ProfileKeys()})
+    planner = stores.planner(ledger, fixed)
+    planner.plan(device, [build_outcome("a")])
+    deliver(ledger, client, fixed, clock=clock)
+    for answer in (5, 4, 4):
+        planner.plan(device, [build_outcome("a", answer=answer, version_id=str(answer))])
+        assert deliver(ledger, client, fixed, clock=clock).remaining == 0
+
+    documents = chart.all("DocumentReference")
+    replaced = [one["relatesTo"][0]["target"]["reference"] for one in documents if "relatesTo" in one]
+    assert replaced == [f"DocumentReference/{one['id']}" for one in documents[:2]]
+    assert len(documents) == 3
+    proof = reconcile(ledger, client, fixed)
+    assert (proof.books.outcomes, proof.books.lines["verified"], proof.findings) == (3, 3, [])
+    assert proof.books.is_proven
+
+    planner.withdraw("a", reason="status")
+    assert deliver(ledger, client, fixed, clock=clock).remaining == 0
+    books = reconcile(ledger, client, fixed).books
+    assert (books.lines["manual"], books.is_balanced) == (3, True)

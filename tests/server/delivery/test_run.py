@@ -398,7 +398,7 @@ def test_the_limit_of_writes_ends_a_run_at_a_whole_response(
     assert len(chart.keys()) == 13
 
 
-def test_what_refers_to_something_refused_waits_for_it(
+def test_what_refers_to_something_refused_is_refused_with_it(
     chart: Chart, plan: Callable[..., None], ledger: Ledger, client: FhirClient, clock: Clock
 ) -> None:
     site = Site(name="north", base_url=chart.base_url, write_profile="single")
@@ -408,8 +408,13 @@ def test_what_refers_to_something_refused_waits_for_it(
     report = deliver(ledger, client, site, clock=clock)
 
     assert report.sent == {"accepted": 2, "refused": 1}
-    assert states(ledger) == {"accepted": 2, "refused": 1, "planned": 2}
-    assert "waits for an outcome that it refers to" in reasons(ledger)
+    assert states(ledger) == {"accepted": 2, "refused": 3}
+    assert "refers to an outcome that was refused" in reasons(ledger)
+
+    plan("a", answer=5, version_id="2")  # a correction that the server may take brings all of it back
+
+    assert deliver(ledger, client, site, clock=clock).remaining == 0
+    assert states(ledger) == {"accepted": 5}
 
 
 def test_progress_is_told_from_nothing_to_all(send: Deliver, plan: Callable[..., None]) -> None:
