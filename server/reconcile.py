@@ -90,7 +90,10 @@ def reconcile(
         ServerUnreachableError, ServerRefusedError: the chart cannot be read now; what was read before is recorded.
     """
     profile = profile_of(site)
-    reader = _Reader(ledger, Lookup(client, profile, page_size=site.limits.page_size), site, profile)
+    lookup = Lookup(
+        client, profile, page_size=site.limits.page_size, ehr_ids=lambda keys: ledger.ehr_ids(site.name, keys)
+    )
+    reader = _Reader(ledger, lookup, site, profile)
     counts = ledger.counts(site.name)
     total, done, after = sum(counts[state] for state in IN_CHART), 0, ""
     read: Counter[State] = Counter()

@@ -9,8 +9,9 @@ the CapabilityStatement must list the parameter.
 
 from __future__ import annotations
 
+import base64
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +23,7 @@ from integration.outcomes import Resource
 from integration.sources import search
 from integration.sources.client import FhirClient
 from server.ledger.entries import Entry
+from server.sites import documents
 from server.sites.profile import WriteProfile
 
 _KEYS_PER_SEARCH: Final = 40  # 40 x 110 characters stay under the 8 kB that servers take in a request line
@@ -60,6 +62,10 @@ class NotSearchableError(Exception):
         super().__init__(f"the server does not search {resource_type} by {parameter}")
 
 
+FindIds = Callable[[Iterable[str]], Mapping[str, str]]
+"""From keys of resources of ours to the server's ids."""
+
+
 class Lookup:
     """Looks into one site's chart.
 
@@ -67,10 +73,14 @@ class Lookup:
         client: the site's server.
         profile: by what the site's resources are found.
         page_size: `_count` of a search.
+        ehr_ids: gives the server's ids of resources of ours by key, as far as they are known; then a Provenance is
+            found by its target where tags are not searched.
     """
 
-    def __init__(self, client: FhirClient, profile: WriteProfile, *, page_size: int) -> None:
-        self._client, self._profile, self._page_size = client, profile, page_size
+    def __init__(
+        self, client: FhirClient, profile: WriteProfile, *, page_size: int, ehr_ids: FindIds = lambda _: {}
+    ) -> None:
+        self._client, self._profile, self._page_size, self._ehr_ids = client, profile, page_size, ehr_ids
         self._declared: dict[tuple[str, str], bool] = {}
 
     def find(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
@@ -91,10 +101,7 @@ class Lookup:
             else:
                 found[entry.key] = self._found_by(entry, parameters)
         for some in _batches(by_key, _KEYS_PER_SEARCH):
-            for resource in self._search(some):
-                key = next((key for key in _keys(resource) if key in found), None)
-                if key is None:
-                    raise _not_searchable(some)
+            for key, resource in self._found_by_key(some):
                 found[key].append(_found(resource))
         return {key: _distinct(matches) for key, matches in found.items()}
 
@@ -106,13 +113,56 @@ class Lookup:
             if error.status in (404, 410):
                 return None
             raise
-        return _found(resource) if isinstance(resource, dict) and resource.get("id") else None
+        return _found(self._whole(resource)) if isinstance(resource, dict) and resource.get("id") else None
 
     def _found_by(self, entry: Entry, parameters: Mapping[str, str]) -> list[Found]:
         """Look for one resource at a server that does not keep our identifiers."""
         desired = entry.resource()
-        pages = self._pages(entry.resource_type, parameters)
+        pages = map(self._whole, self._pages(entry.resource_type, parameters))
         return [_found(resource) for resource in pages if self._profile.is_it(desired, resource)]
+
+    def _found_by_key(self, entries: Sequence[Entry]) -> list[tuple[str, Resource]]:
+        """Look for resources by our identifiers or tags; what was not asked for shows that the search was ignored."""
+        keys = {entry.key for entry in entries}
+        found = []
+        try:
+            for resource in self._search(entries):
+                key = next((key for key in _keys(resource) if key in keys), None)
+                if key is None:
+                    raise _not_searchable(entries)
+                found.append((key, self._whole(resource)))
+        except NotSearchableError:
+            if entries[0].resource_type != "Provenance":
+                raise
+            return self._found_by_target(entries)
+        return found
+
+    def _found_by_target(self, entries: Sequence[Entry]) -> list[tuple[str, Resource]]:
+        """Look for Provenances by what they are about, as US Core asks of servers, and tell them apart by their tag.
+
+        One whose targets have no id yet cannot be in the chart, for it would have to refer to them.
+        """
+        targets = {entry.key: [one["reference"] for one in entry.resource()["target"]] for entry in entries}
+        ids = self._ehr_ids(own for places in targets.values() for own in (one.partition("/")[2] for one in places))
+        known = [f"Observation/{ids[own]}" for own in sorted(ids) if f"Observation/{own}" in _flat(targets.values())]
+        if not known:
+            return []
+        pages = self._pages("Provenance", {"target": ",".join(known)}, len(known))
+        return [(key, resource) for resource in pages for key in _keys(resource) if key in targets]
+
+    def _whole(self, resource: Resource) -> Resource:
+        """Return a document with what its attachments link to in place of the links; all else as it is."""
+        is_document = resource.get("resourceType") == "DocumentReference"
+        return documents.with_data(resource, self._fetch) if is_document else resource
+
+    def _fetch(self, url: str) -> bytes:
+        """Read an attachment: as it is, or as a Binary resource (https://hl7.org/fhir/R4/binary.html#rest)."""
+        place = url if urlsplit(url).scheme else f"{self._client.base_url}/{url.lstrip('/')}"
+        answer = self._client.get(place, headers={"Accept": "text/plain, application/pdf, */*;q=0.1"})
+        binary = answer.json()
+        if isinstance(binary, dict) and binary.get("resourceType") == "Binary":
+            return base64.b64decode(str(binary.get("data", "")))
+        return answer.body
 
     def _search(self, entries: Sequence[Entry]) -> Iterable[Resource]:
         resource_type, parameter = entries[0].resource_type, _PARAMETERS[entries[0].resource_type]
@@ -177,6 +227,10 @@ def _elements(value: Any) -> list[Mapping[str, Any]]:
 def _text(element: Mapping[str, Any], name: str) -> str:
     value = element.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _flat(lists: Iterable[Iterable[str]]) -> set[str]:
+    return {one for some in lists for one in some}
 
 
 def _found(resource: Resource) -> Found:

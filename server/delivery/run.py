@@ -230,7 +230,12 @@ class _Connection:
             breaker=delivery.breaker,
         )
         self.worker = self.assignment.worker
-        lookup = Lookup(client, delivery.profile, page_size=delivery.site.limits.page_size)
+        lookup = Lookup(
+            client,
+            delivery.profile,
+            page_size=delivery.site.limits.page_size,
+            ehr_ids=lambda keys: delivery.ledger.ehr_ids(delivery.site.name, keys),
+        )
         self.resolver = Resolver(self.assignment, lookup)
         self._writer = Writer(self.assignment, client)
         self._ladder = Ladder(delivery.ledger, delivery.site, delivery.profile)

@@ -1,8 +1,11 @@
+import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from integration import outcomes
 from integration.errors import ServerRefusedError
@@ -170,3 +173,54 @@ def test_what_is_gone_is_read_as_nothing(
     httpserver.expect_request("/fhir/Observation/").respond_with_data(b"", status=status)
 
     assert lookup.read(entries["panel"]) is None
+
+
+def test_a_provenance_is_found_by_its_target_where_tags_are_not_searched(
+    entries: dict[str, Entry], httpserver: HTTPServer
+) -> None:
+    base = httpserver.url_for("/fhir")
+    provenance, panel = entries["provenance"], entries["panel"]
+    other = {**provenance.resource(), "id": "2", "meta": {"tag": [{"system": "urn:other", "code": "x"}]}}
+    ours = {**provenance.resource(), "id": "1"}
+
+    def answer(request: Request) -> Response:
+        if "_tag" in request.args:
+            return Response(status=400)
+        assert request.args["target"] == "Observation/77"
+        bundle = {
+            "resourceType": "Bundle",
+            "link": [{"relation": "self", "url": f"{base}/Provenance?target=Observation/77&_count=10"}],
+            "entry": [{"resource": one} for one in (other, ours)],
+        }
+        return Response(json.dumps(bundle), content_type="application/fhir+json")
+
+    httpserver.expect_request("/fhir/Provenance").respond_with_handler(answer)
+    client = FhirClient(base, clock=Clock(sleep=lambda _: None))
+
+    def found(ids: dict[str, str]) -> list[str]:
+        lookup = Lookup(client, profile_of(NORTH), page_size=10, ehr_ids=lambda _: ids)
+        return [one.ehr_id for one in lookup.find([provenance])[provenance.key]]
+
+    assert found({panel.key: "77"}) == ["1"]
+    assert found({}) == []  # it would have to refer to what is not in the chart
+
+
+@pytest.mark.parametrize("form", ["raw", "Binary"])
+def test_a_document_is_read_with_what_it_links_to(entries: dict[str, Entry], httpserver: HTTPServer, form: str) -> None:
+    site = NORTH.model_copy(update={"write_profile": "document"})
+    base = httpserver.url_for("/fhir")
+    document = {
+        "resourceType": "DocumentReference", "id": "5",
+        "content": [{"attachment": {"contentType": "text/plain", "url": "Binary/9"}}],
+    }  # fmt: skip
+    httpserver.expect_request("/fhir/DocumentReference/5").respond_with_json(document)
+    if form == "raw":
+        httpserver.expect_request("/fhir/Binary/9").respond_with_data(b"words", content_type="text/plain")
+    else:
+        httpserver.expect_request("/fhir/Binary/9").respond_with_json({"resourceType": "Binary", "data": "d29yZHM="})
+    lookup = Lookup(FhirClient(base, clock=Clock(sleep=lambda _: None)), profile_of(site), page_size=10)
+
+    read = lookup.read(dataclasses.replace(entries["panel"], resource_type="DocumentReference", ehr_id="5"))
+
+    assert read is not None
+    assert read.resource["content"] == [{"attachment": {"contentType": "text/plain", "data": "d29yZHM="}}]
