@@ -6,6 +6,7 @@ OutcomeBridgeError
 │   ├── SettingsError         a settings or site file
 │   └── ViewError             a ViewDefinition that cannot be compiled, or a resource that breaks it
 ├── InputError                the data cannot be read at all (exit status 2)
+├── LedgerError               the ledger cannot be used any more: a full disk, a lost database (exit status 1)
 └── DeliveryError             the EHR's server refused or could not be reached (exit status 1)
     ├── ServerUnreachableError    no answer; it is not known whether anything had an effect
     │   └── ServerNotReachedError     no connection was made, so nothing was sent
@@ -84,6 +85,19 @@ class InputError(OutcomeBridgeError):
     def __init__(self, *, path: str, problem: str) -> None:
         self.path, self.problem = path, problem
         super().__init__(f"{path}: {problem}")
+
+
+class LedgerError(OutcomeBridgeError):
+    """The ledger, which could be opened, cannot be read or written any more; what was committed is kept.
+
+    Args:
+        place: the file, or the database's URL without its password.
+        problem: what is wrong and what to do, without a full stop.
+    """
+
+    def __init__(self, *, place: str, problem: str) -> None:
+        self.place, self.problem = place, problem
+        super().__init__(f"{place}: {problem}")
 
 
 class DeliveryError(OutcomeBridgeError):

@@ -172,7 +172,7 @@ def open_sqlite(path: Path, metadata: sa.MetaData, schema_version: int) -> sa.En
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        engine = _engine(path)
+        engine = sqlite_engine(path)
         with engine.begin() as connection:
             found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if found not in (0, schema_version):
@@ -190,8 +190,11 @@ def open_sqlite(path: Path, metadata: sa.MetaData, schema_version: int) -> sa.En
     return engine
 
 
-def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite+pysqlite:///{path}", connect_args={"timeout": 30.0, "check_same_thread": False})
+def sqlite_engine(path: Path) -> sa.Engine:
+    """Return the engine of a SQLite file as `open_sqlite` describes it; nothing is opened yet."""
+    options = {"timeout": 30.0, "check_same_thread": False}
+    url = sa.URL.create("sqlite+pysqlite", database=str(path))
+    engine = sa.create_engine(url, connect_args=options, hide_parameters=True)  # they are patients' data
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _: object) -> None:

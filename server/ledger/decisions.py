@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from server.ledger.engine import alone, reading
 from server.ledger.rows import upsert
 from server.ledger.schema import outcomes, patients, releases, responses, sites
 
@@ -59,11 +60,11 @@ class Decisions:
 
     def __init__(self, engine: sa.Engine, now: Callable[[], str]) -> None:
         self._engine, self._now = engine, now
-        self._reading = engine.execution_options(is_read=True)
+        self._reading, self._alone = reading(engine), alone(engine)
 
     def release(self, site: str, response_ids: Collection[str], *, who: str, why: str) -> int:
         """Let what belongs to these responses be sent; returns how many were not released before."""
-        with self._engine.begin() as connection:
+        with self._alone.begin() as connection:
             number = self._decide(connection, site, who, why, "release", f"{len(response_ids)} responses")
             waiting = responses.update().where(
                 responses.c.site == site, responses.c.response_id.in_(response_ids), responses.c.release.is_(None)
@@ -75,7 +76,7 @@ class Decisions:
 
         What may have reached the server without our knowing stays: it is never sent again blindly.
         """
-        with self._engine.begin() as connection:
+        with self._alone.begin() as connection:
             ready = outcomes.update().where(
                 outcomes.c.site == site,
                 outcomes.c.key.in_(keys),

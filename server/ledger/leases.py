@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,19 +16,30 @@ def take_due(
 ) -> list[str]:
     """Lease the next responses that have something due and are nobody's; returns their ids."""
     # One query a state: then the index gives the ids in order, whatever else the ledger holds.
-    found: set[str] = set()
-    for state in states.DUE:
-        is_due = sa.and_(outcomes.c.state == state, outcomes.c.due <= now)
-        found |= set(connection.scalars(_free(site, is_due, worker, after, now).limit(most)))
-    return _lease(connection, site, sorted(found)[:most], worker, now, until)
+    conditions = [sa.and_(outcomes.c.state == state, outcomes.c.due <= now) for state in sorted(states.DUE)]
+    return _take(connection, site, worker, conditions, after=after, most=most, now=now, until=until)
 
 
 def take_open(
     connection: sa.Connection, site: str, worker: str, *, after: str, most: int, now: str, until: str
 ) -> list[str]:
     """Lease the next responses with something on its way that are nobody's; returns their ids."""
-    query = _free(site, outcomes.c.is_open.is_(True), worker, after or None, now)
-    return _lease(connection, site, list(connection.scalars(query.limit(most))), worker, now, until)
+    is_open = [outcomes.c.is_open.is_(True)]
+    return _take(connection, site, worker, is_open, after=after or None, most=most, now=now, until=until)
+
+
+def hold(connection: sa.Connection, site: str, worker: str, keys: Sequence[str], now: str) -> None:
+    """Lock what a worker is about to claim: its leases, then the rows, in one order for all workers.
+
+    SQLite lets one transaction write at a time and needs no lock.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    of_keys = sa.select(outcomes.c.response_id).where(outcomes.c.site == site, outcomes.c.key.in_(keys))
+    leased = held_by(site, worker, now).where(responses.c.response_id.in_(of_keys))
+    connection.execute(leased.order_by(responses.c.response_id).with_for_update())
+    rows = sa.select(outcomes.c.key).where(outcomes.c.site == site, outcomes.c.key.in_(keys))
+    connection.execute(rows.order_by(outcomes.c.key).with_for_update())
 
 
 def give_back(connection: sa.Connection, site: str, worker: str) -> None:
@@ -60,6 +72,29 @@ def latest(connection: sa.Connection, site: str, now: str) -> str:
         responses.c.site == site, responses.c.leased_by != "", responses.c.leased_until > now, unfinished
     )
     return connection.scalar(query) or ""
+
+
+def _take(
+    connection: sa.Connection,
+    site: str,
+    worker: str,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    *,
+    after: str | None,
+    most: int,
+    now: str,
+    until: str,
+) -> list[str]:
+    """Lease the next free responses; where others take all of those found at this moment, those behind them."""
+    while True:
+        found: set[str] = set()
+        for condition in conditions:
+            found |= set(connection.scalars(_free(site, condition, worker, after, now).limit(most)))
+        next_ones = sorted(found)[:most]
+        taken = _lease(connection, site, next_ones, worker, now, until)
+        if taken or not next_ones:
+            return taken
+        after = next_ones[-1]
 
 
 def _free(site: str, condition: sa.ColumnElement[bool], worker: str, after: str | None, now: str) -> sa.Select[Any]:

@@ -35,6 +35,13 @@ def of_keys(connection: sa.Connection, site: str, keys: Collection[str]) -> dict
     return {row["key"]: dict(row) for row in connection.execute(query).mappings()} if keys else {}
 
 
+def locked(connection: sa.Connection, site: str, keys: Collection[str]) -> dict[str, Row]:
+    """Return the rows of these keys, by key, which nobody else changes before the transaction ends."""
+    query = sa.select(outcomes).where(outcomes.c.site == site, outcomes.c.key.in_(keys))
+    query = query.order_by(outcomes.c.key).with_for_update()  # in one order, so that no two wait for each other
+    return {row["key"]: dict(row) for row in connection.execute(query).mappings()} if keys else {}
+
+
 def change_rows(connection: sa.Connection, site: str, changes: Iterable[Change], moment: str) -> None:
     """Write changes of rows; the one place where a state becomes another, besides a claim.
 

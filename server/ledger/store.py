@@ -1,9 +1,9 @@
 """The state that must not be lost: for each outcome the content that a site's chart shall hold, and what it holds.
 
-What a method returned from is on the disk (SQLite in WAL mode with full sync), so `sending` is there before the
-request leaves. Rows are never deleted. Every change of state is checked against `states.TRANSITIONS` inside the
-transaction that writes it. The unit of a row is one resource: panel, two scores, Provenance, Device, or what stands
-for them at a site that takes none of these.
+What a method returned from is on the disk (SQLite in WAL mode with full sync, or PostgreSQL), so `sending` is there
+before the request leaves. Rows are never deleted. Every change of state is checked against `states.TRANSITIONS` inside
+the transaction that writes it. The unit of a row is one resource: panel, two scores, Provenance, Device, or what
+stands for them at a site that takes none of these.
 
 Several workers may deliver at once. A worker leases responses: only who holds the lease of a response may claim what
 belongs to it, so a response's resources, which refer to each other, are sent by one worker in their order. A lease
@@ -17,15 +17,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
-from integration.warehouse import open_sqlite
-from server.ledger import decisions, leases, planning, schema, states
+from server.ledger import decisions, engine, leases, planning, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
 from server.ledger.planning import REFERS_TO_REFUSED, Desired, PlanCounts, Rules
-from server.ledger.rows import Row, change_rows, counted, of_keys, of_responses, state_is_one_of, upsert
+from server.ledger.rows import Row, change_rows, counted, locked, of_keys, of_responses, state_is_one_of, upsert
 from server.ledger.schema import attempts, outcomes, responses
 from server.ledger.states import State
 
@@ -39,25 +38,26 @@ _WITHOUT_CONTENT = [column for column in outcomes.c if column.name not in _CONTE
 class Ledger:
     """The outcomes of all sites. One object serves several threads."""
 
-    def __init__(self, engine: sa.Engine, now: Callable[[], datetime]) -> None:
-        self._engine, self._now = engine, now
-        self._reading = engine.execution_options(is_read=True)
-        self.decisions = decisions.Decisions(engine, self.now)
+    def __init__(self, opened: sa.Engine, now: Callable[[], datetime]) -> None:
+        self._engine, self._now = opened, now
+        self._reading, self._alone = engine.reading(opened), engine.alone(opened)
+        self.decisions = decisions.Decisions(opened, self.now)
 
     @classmethod
-    def open(cls, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Ledger:
-        """Open or make the file.
+    def open(cls, place: Path | str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Self:
+        """Open or make a ledger: a SQLite file, or PostgreSQL by URL.
 
         Raises:
-            InputError: it cannot be opened, is no database, or was written by a newer version.
+            InputError: it cannot be opened, is no database, or was written by another version.
+            ConfigurationError: the URL cannot be used, or the driver is not installed.
         """
-        return cls(open_sqlite(path, schema.metadata, schema.SCHEMA_VERSION), now)
+        return cls(engine.open_ledger_engine(place), now)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._engine.dispose()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,7 +101,7 @@ class Ledger:
         """
         withdrawn, remaining = 0, iter(reasons)
         while batch := list(itertools.islice(remaining, _BATCH)):
-            with self._engine.begin() as connection:
+            with self._alone.begin() as connection:
                 held = of_responses(connection, site, [response_id for response_id, _ in batch])
                 changes = _withdrawals(held, rules)
                 change_rows(connection, site, changes, self.now())
@@ -125,7 +125,7 @@ class Ledger:
         Returns whether anything was planned: nothing is, if the document is held already and says the same.
         """
         [row] = planning.rows(site, document)
-        with self._engine.begin() as connection:
+        with self._alone.begin() as connection:
             taken_over = sum(one["observations"] for one in of_keys(connection, site, refused).values())
             there = of_keys(connection, site, [row["key"]])
             moment, change = self.now(), None
@@ -142,7 +142,7 @@ class Ledger:
 
     def step_up(self, site: str, rules: Rules, document: str) -> None:
         """Withdraw a document whose Observations were taken after all; the books count them where they are."""
-        with self._engine.begin() as connection:
+        with self._alone.begin() as connection:
             held = of_keys(connection, site, [document])
             change_rows(connection, site, _withdrawals(held, rules), self.now())
             row = held[document]
@@ -209,6 +209,7 @@ class Ledger:
             .returning(*_ENTRY_COLUMNS)
         )
         with self._engine.begin() as connection:
+            leases.hold(connection, site, worker, keys, moment)
             claimed = [_entry(row) for row in connection.execute(statement).mappings()]
             attempt = {"site": site, "request_id": request_id, "interaction": interaction, "sent_at": moment}
             if claimed:
@@ -224,7 +225,7 @@ class Ledger:
         """Record what came of a request, or of looking for what was on its way."""
         moment = self.now()
         with self._engine.begin() as connection:
-            held = of_keys(connection, site, [settlement.key for settlement in settlements])
+            held = locked(connection, site, [settlement.key for settlement in settlements])
             change_rows(connection, site, [settled(held[one.key], one) for one in settlements], moment)
             if request_id and settlements:
                 connection.execute(
@@ -242,7 +243,7 @@ class Ledger:
 
     def forget(self, site: str, keys: Sequence[str]) -> int:
         """Make what was proven missing from the chart due again, as new; returns how many resources that are."""
-        with self._engine.begin() as connection:
+        with self._alone.begin() as connection:
             missing = [row for row in of_keys(connection, site, keys).values() if row["state"] == "missing"]
             values: Row = {"state": "planned", "reason": "repaired", "due": "", "ehr_id": "", "ehr_version": ""}
             values |= {"ehr_content": None, "sent_hash": "", "delivered_hash": ""}
@@ -264,7 +265,7 @@ class Ledger:
     def note_read(self, site: str, read: Sequence[tuple[Entry, Settlement]]) -> int:
         """Record what reading back showed; what changed since it was read is left alone. Returns how many were."""
         with self._engine.begin() as connection:
-            held = of_keys(connection, site, [entry.key for entry, _ in read])
+            held = locked(connection, site, [entry.key for entry, _ in read])
             same = [
                 (held[entry.key], settlement)
                 for entry, settlement in read
@@ -295,9 +296,10 @@ class Ledger:
     def in_chart(self, site: str, *, after: str, limit: int) -> list[Entry]:
         """Return what the chart is said to hold, and what a person was asked to mend there, in order of key."""
         may_be_there = sa.or_(outcomes.c.ehr_id != "", outcomes.c.sent_hash != "")
+        is_not_replaced = outcomes.c.reason.not_like(f"{planning.REPLACED}%")
         in_chart = sa.or_(
             state_is_one_of(states.IN_CHART - {"retracted"}),
-            sa.and_(outcomes.c.state.in_(("retracted", "manual")), may_be_there),
+            sa.and_(outcomes.c.state.in_(("retracted", "manual")), may_be_there, is_not_replaced),
         )
         return self._read(_of(site, outcomes.c.key > after, in_chart).order_by(outcomes.c.key).limit(limit))
 
@@ -360,7 +362,7 @@ class Ledger:
         return [_entry(row) for row in connection.execute(query).mappings()]
 
     def _plan_batch(self, site: str, rules: Rules, batch: Sequence[Desired]) -> PlanCounts:
-        with self._engine.begin() as connection:
+        with self._alone.begin() as connection:
             plan = _Plan.of(connection, site, rules, batch)
             moment = self.now()
             if plan.new:
@@ -392,9 +394,17 @@ class _Plan:
         response_ids = [one.response_id for one in batch if one.response_id]  # older Devices stay what they are
         held = of_responses(connection, site, response_ids, _WITHOUT_CONTENT)
         held |= of_keys(connection, site, [row["key"] for row in rows if row["key"] not in held])
-        changes = [
-            change for row in rows if row["key"] in held and (change := planning.change(held[row["key"]], row, rules))
-        ]
+        rows = [planning.in_place_of(held, row) for row in rows]
+        changes: list[planning.Change] = []
+        for number, row in enumerate(rows):
+            if row["key"] in held and row["kind"] == "document":
+                replaced = planning.replacement(held[row["key"]], row, rules)
+                if replaced:
+                    rows[number] = replaced[0]
+                    changes.append(replaced[1])
+                    continue
+            if row["key"] in held and (change := planning.change(held[row["key"]], row, rules)):
+                changes.append(change)
         freed = _freed(held, changes)
         others = held.keys() - {row["key"] for row in rows}
         stand_ins = {key for key in others if held[key]["kind"] == "document" and not held[key]["is_withdrawn"]}

@@ -1,0 +1,225 @@
+"""The ledger's database: a SQLite file, or PostgreSQL by URL; opened, brought to the newest schema, and its faults.
+
+Both databases keep the same promises. A transaction that reads (`reading`) sees one state and blocks nobody. One that
+writes sees what others committed: SQLite lets one write at a time (BEGIN IMMEDIATE); PostgreSQL lets workers write at
+once, each locking the rows that it reads in order to change them, and lets a transaction that plans (`alone`) run
+without any other that writes, by an advisory lock.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import sqlalchemy as sa
+
+from integration.errors import ConfigurationError, InputError, LedgerError
+from integration.warehouse import sqlite_engine
+
+HEAD: Final = "0001"
+"""The newest revision of `server/ledger/migrations`; kept here so that opening need not load Alembic."""
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_PRE_RELEASE: Final = {2: "0001"}
+"""By SQLite's `user_version`, the revision whose tables a ledger has that was written before there were revisions."""
+_LOCK: Final = 0x6F75_7463_6F6D_6573
+"""Key of the advisory lock, any number that no other program on the database uses."""
+_OPTIONS: Final = {"connect_timeout": "10", "application_name": "outcome-bridge"}
+
+_version = sa.table("alembic_version", sa.column("version_num"))
+
+
+def open_ledger_engine(place: Path | str) -> sa.Engine:
+    """Open or make a ledger, and bring its tables to the newest revision.
+
+    Args:
+        place: a SQLite file, or a PostgreSQL URL (https://docs.sqlalchemy.org/en/21/core/engines.html#postgresql).
+
+    Raises:
+        InputError: it cannot be opened, or was written by another version of the software.
+        ConfigurationError: the URL cannot be used, or the driver is not installed.
+    """
+    name = str(place) if isinstance(place, Path) else shown(place)
+    engine = _of_file(place) if isinstance(place, Path) else _of_url(place)
+    _translate_faults(engine, name)
+    try:
+        with reading(engine).connect() as connection:
+            found = _revision(connection)
+        if found != HEAD:
+            with alone(engine).begin() as connection:
+                _bring_up(connection, name)
+    except LedgerError as error:
+        engine.dispose()
+        raise InputError(path=name, problem=error.problem) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def reading(engine: sa.Engine) -> sa.Engine:
+    """Return the engine for transactions that only read, and see one state throughout."""
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine.execution_options(is_read=True)
+
+
+def alone(engine: sa.Engine) -> sa.Engine:
+    """Return the engine for transactions beside which no other one writes."""
+    return engine.execution_options(is_alone=True)
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be shown: who, where and which database, never a password or an option.
+
+    >>> shown("postgresql+psycopg://bridge:secret@db.example/outcomes?passfile=/etc/pass")
+    'postgresql+psycopg://bridge@db.example/outcomes'
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        return "ledger.url"
+    kept = sa.URL.create(parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database)
+    return kept.render_as_string(hide_password=True)
+
+
+def upgrade(connection: sa.Connection, revision: str = "head") -> None:
+    """Bring the tables to a revision, in the transaction that is open."""
+    from alembic import command  # noqa: PLC0415 - 0.1 s that only a new or an older ledger needs
+    from alembic.config import Config  # noqa: PLC0415 - likewise
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    command.upgrade(config, revision)
+
+
+def _of_file(path: Path) -> sa.Engine:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(path=str(path), problem=_NOT_OPENED) from error
+    return sqlite_engine(path)
+
+
+def _of_url(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        engine = sa.create_engine(parsed.set(query={**_OPTIONS, **parsed.query}), hide_parameters=True, max_overflow=32)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise ConfigurationError("ledger.url: is no database URL; write postgresql+psycopg://USER@HOST/NAME") from error
+    except ImportError as error:
+        problem = "the PostgreSQL driver is not installed; install it with pip install 'outcome-bridge[postgresql]'"
+        raise ConfigurationError(f"ledger.url: {problem}") from error
+    if engine.dialect.name != "postgresql":
+        raise ConfigurationError("ledger.url: must be a PostgreSQL URL; a SQLite ledger lies in state_folder")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        options = connection.get_execution_options()
+        if not options.get("is_read", False):
+            kind = "" if options.get("is_alone", False) else "_shared"
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{kind}({_LOCK})")
+
+    return engine
+
+
+def _revision(connection: sa.Connection) -> str:
+    """Return the revision that the tables have; empty if nothing says it."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.scalar(sa.select(_version.c.version_num)) or ""
+
+
+def _bring_up(connection: sa.Connection, name: str) -> None:
+    found = _revision(connection) or _adopted(connection, name)
+    if found == HEAD:
+        return  # another process was faster
+    if found and found not in _known_revisions():
+        problem = f"written by a newer version (schema {found}, this is {HEAD}); update the software"
+        raise InputError(path=name, problem=problem)
+    upgrade(connection)
+
+
+def _adopted(connection: sa.Connection, name: str) -> str:
+    """Return the revision of a ledger from before there were revisions, and write it down; empty if it is new."""
+    if connection.dialect.name != "sqlite":
+        if sa.inspect(connection).has_table("outcome"):
+            raise InputError(path=name, problem="holds tables of another program; name another database")
+        return ""
+    found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if found in _PRE_RELEASE:
+        _stamp(connection, _PRE_RELEASE[found])
+        return _PRE_RELEASE[found]
+    if found > max(_PRE_RELEASE):
+        problem = f"written by a newer version (schema {found}, this is {HEAD}); update the software"
+        raise InputError(path=name, problem=problem)
+    if found or sa.inspect(connection).get_table_names():
+        problem = "written by a version before the first release, or by another program; move it away"
+        raise InputError(path=name, problem=problem)
+    return ""
+
+
+def _stamp(connection: sa.Connection, revision: str) -> None:
+    from alembic.migration import MigrationContext  # noqa: PLC0415 - rarely needed
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - likewise
+
+    MigrationContext.configure(connection).stamp(ScriptDirectory(str(_MIGRATIONS)), revision)
+
+
+def _known_revisions() -> set[str]:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - rarely needed
+
+    return {script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
+
+
+_NOT_OPENED: Final = "cannot be opened as a database; see that it may be written"
+_SQLITE_FAULTS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full; make room and run it again: what was sent is known",
+    sqlite3.SQLITE_BUSY: "another process writes to it and does not end; run it again when that is done",
+    sqlite3.SQLITE_READONLY: _NOT_OPENED,
+    sqlite3.SQLITE_CANTOPEN: _NOT_OPENED,
+    sqlite3.SQLITE_PERM: _NOT_OPENED,
+    sqlite3.SQLITE_NOTADB: _NOT_OPENED,
+    sqlite3.SQLITE_CORRUPT: "is damaged; bring back the last copy of it",
+    sqlite3.SQLITE_IOERR: "the disk refuses; see what the system says of it, and run it again: what was sent is known",
+}
+_LOST: Final = frozenset(("OperationalError", "ConnectionTimeout"))
+_POSTGRESQL_FAULTS: Final = {
+    "25006": "takes no writing now (a standby?); name the primary",
+    "40": "another process was in the way; run it again",
+    "42501": "the user may not do that there; grant CREATE and USAGE on the schema and rights on its tables",
+    "53100": "its disk is full; make room and run it again: what was sent is known",
+    "53": "it has no resources left; run it again later: what was sent is known",
+    "55P03": "another process was in the way; run it again",
+    "57": "it was stopped; run it again when it is back: what was sent is known",
+    "58": "its system refuses; see its log, and run it again: what was sent is known",
+}
+"""By SQLSTATE, or its class: https://www.postgresql.org/docs/15/errcodes-appendix.html."""
+
+
+def _translate_faults(engine: sa.Engine, name: str) -> None:
+    """Turn what the operator can mend into a sentence; what is a fault of the program stays as it is."""
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _handle(context: sa.engine.ExceptionContext) -> None:
+        problem = _problem(context.original_exception)
+        if problem:
+            _refuse(name, problem, context.original_exception)
+
+
+def _refuse(name: str, problem: str, cause: BaseException) -> NoReturn:
+    raise LedgerError(place=name, problem=problem) from cause
+
+
+def _problem(error: Any) -> str:
+    """Return what is wrong, and what to do; empty if an operator could not mend it."""
+    if isinstance(error, sqlite3.Error):
+        return _SQLITE_FAULTS.get((getattr(error, "sqlite_errorcode", None) or 0) & 0xFF, "")
+    state = getattr(error, "sqlstate", None)
+    if state:
+        return next((_POSTGRESQL_FAULTS[one] for one in (state, state[:2]) if one in _POSTGRESQL_FAULTS), "")
+    if type(error).__module__.startswith("psycopg") and type(error).__name__ in _LOST:
+        said = str(error).splitlines()[0].rpartition("failed: ")[2].replace("FATAL:  ", "")
+        return f"cannot be used ({said}); see that the server runs and that user, database and password are right"
+    return ""
