@@ -21,6 +21,10 @@ RANKS: Final[dict[Kind, int]] = {
 NOT_AMENDED: Final = "changed, but this site takes no change of what was written: correct it in the chart"
 NOT_RETRACTED: Final = "withdrawn, but this site takes nothing back: mark it in the chart"
 REPLACED: Final = "replaced by "
+BY_HAND: Final = "done by hand"
+"""In the reason of what a person brought into the chart, as they said; nothing more is known of it."""
+CHANGED_BY_HAND: Final = f"changed after it was {BY_HAND}: correct it in the chart"
+WITHDRAWN_BY_HAND: Final = f"withdrawn after it was {BY_HAND}: mark it in the chart"
 REFERS_TO_REFUSED: Final = "refers to an outcome that was refused"
 _KEEPS_ITS_STATE: Final = frozenset[State](("sending", "unknown"))
 _GOES_ALONG: Final = frozenset(("provenance", "device"))
@@ -135,6 +139,8 @@ def change(held: _Row, row: _Row, rules: Rules) -> Change | None:
         return None
     names = ("content", "content_hash", "response_version", "patient_id", "dropped")
     values = {**{name: row[name] for name in names}, "is_withdrawn": False}
+    if _is_by_hand(held):
+        return _changed(held, {**values, "state": "manual", "reason": CHANGED_BY_HAND})
     if row["reason"] or not _may_be_in_chart(held):
         return _changed(held, {**values, "state": row["state"], "reason": row["reason"]})
     amended = rules.amended(msgspec.json.decode(row["content"]))
@@ -185,6 +191,8 @@ def withdrawal(held: _Row, rules: Rules) -> Change | None:
     if held["is_withdrawn"] or held["reason"].startswith(REPLACED):
         return None
     values = {"content": held["content"], "content_hash": held["content_hash"], "is_withdrawn": True}
+    if _is_by_hand(held):
+        return _changed(held, {**values, "state": "manual", "reason": WITHDRAWN_BY_HAND})
     if not _may_be_in_chart(held):
         gone = {**values, "state": "retracted", "reason": "", "due": ""}
         return Change(key=held["key"], before=held["state"], values=gone)
@@ -208,6 +216,11 @@ def _changed(held: _Row, values: dict[str, Any]) -> Change:
 
 def _may_be_in_chart(held: _Row) -> bool:
     return bool(held["ehr_id"] or held["sent_hash"] or _is_taken_without_id(held))
+
+
+def _is_by_hand(held: _Row) -> bool:
+    """Whether a person brought it into the chart, where we cannot reach it: a second one would stand beside theirs."""
+    return BY_HAND in held["reason"] and not held["ehr_id"]
 
 
 def _is_taken_without_id(held: _Row) -> bool:
