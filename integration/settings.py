@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -48,6 +48,47 @@ class Service(Table):
         if host != "localhost" and not _is_loopback_address(host):
             raise ValueError("must be a loopback address (127.0.0.1, ::1, localhost) while there is no authentication")
         return host
+
+
+class LedgerPlace(Table):
+    """Where the ledger is.
+
+    Attributes:
+        url: of a PostgreSQL database, `postgresql+psycopg://USER@HOST/NAME`; empty: a SQLite file in the state folder.
+            The password is better kept in a file of its own, which `passfile` in the query, PGPASSFILE or
+            `~/.pgpass` names (https://www.postgresql.org/docs/current/libpq-pgpass.html).
+    """
+
+    url: str = Field(default="", repr=False)
+
+    @field_validator("url")
+    @classmethod
+    def _is_database(cls, url: str) -> str:
+        if url and (problem := _problem_of_database(url)):
+            raise ValueError(problem)
+        return url
+
+
+def _problem_of_database(url: str) -> str:
+    """Return what is wrong with a PostgreSQL URL, without repeating any of it; empty if nothing is."""
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query))
+        host = parts.hostname or options.get("hostaddr", "") or options.get("host", "")
+    except ValueError:
+        return "is no URL"
+    if parts.scheme not in ("postgresql", "postgresql+psycopg"):
+        return "must be a PostgreSQL URL, like postgresql+psycopg://USER@HOST/NAME"
+    if secret := sorted({"password", "sslpassword"} & options.keys()):
+        return f"must hold no {secret[0]} in its query; name a passfile there"
+    is_near = not host or host.startswith("/") or host == "localhost" or _is_loopback_address(host)
+    if not is_near and "service" not in options and options.get("sslmode") not in _PROTECTED:
+        return "patients' data go there, so a server elsewhere needs sslmode=verify-full (or require) in the query"
+    return ""
+
+
+_PROTECTED: Final = frozenset(("require", "verify-ca", "verify-full"))
+"""What libpq's `sslmode` must be for nobody else to read: https://www.postgresql.org/docs/current/libpq-ssl.html."""
 
 
 def _beside_the_file(path: object, info: ValidationInfo) -> object:
@@ -238,6 +279,7 @@ class Settings(Table):
         folder: where the settings file lies, and `sites/` beside it.
         file: the settings file's name for messages.
         state_folder: where the ledger and the warehouse lie.
+        ledger: where else the ledger is.
         service: the HTTP service.
         line_limit_bytes: a longer line or resource is rejected unread.
     """
@@ -245,6 +287,7 @@ class Settings(Table):
     folder: Path
     file: str = FILE_NAME
     state_folder: Path
+    ledger: LedgerPlace = LedgerPlace()
     service: Service = Service()
     line_limit_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
 

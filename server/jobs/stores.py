@@ -21,6 +21,8 @@ def planner(ledger: Ledger, site: Site) -> Planner:
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """Open the ledger, and make it if it is not there."""
+    """Open the ledger, in PostgreSQL if the settings name a URL, and make it if it is not there."""
+    if settings.ledger.url:
+        return Ledger.open(settings.ledger.url)
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     return Ledger.open(settings.state_folder / "ledger.sqlite")

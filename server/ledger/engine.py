@@ -109,7 +109,7 @@ def _of_url(url: str) -> sa.Engine:
     except (sa.exc.ArgumentError, ValueError) as error:
         raise ConfigurationError("ledger.url: is no database URL; write postgresql+psycopg://USER@HOST/NAME") from error
     except ImportError as error:
-        problem = "the PostgreSQL driver is not installed; install it with pip install 'outcome-bridge[postgresql]'"
+        problem = "the PostgreSQL driver is not installed; install it with pip install 'psycopg[binary]'"
         raise ConfigurationError(f"ledger.url: {problem}") from error
     if engine.dialect.name != "postgresql":
         raise ConfigurationError("ledger.url: must be a PostgreSQL URL; a SQLite ledger lies in state_folder")
