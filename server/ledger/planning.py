@@ -191,17 +191,15 @@ def withdrawal(held: _Row, rules: Rules) -> Change | None:
     if held["is_withdrawn"] or held["reason"].startswith(REPLACED):
         return None
     values = {"content": held["content"], "content_hash": held["content_hash"], "is_withdrawn": True}
-    if _is_by_hand(held):
-        return _changed(held, {**values, "state": "manual", "reason": WITHDRAWN_BY_HAND})
-    if not _may_be_in_chart(held):
+    if not _may_be_in_chart(held) and not _is_by_hand(held):
         gone = {**values, "state": "retracted", "reason": "", "due": ""}
         return Change(key=held["key"], before=held["state"], values=gone)
     if held["kind"] in _GOES_ALONG:
         return None if held["ehr_id"] else _changed(held, values)
     resource = msgspec.json.decode(held["content"])
-    retracted = rules.retracted(resource)
+    retracted = None if _is_by_hand(held) else rules.retracted(resource)
     if retracted is None:
-        values |= {"state": "manual", "reason": NOT_RETRACTED}
+        values |= {"state": "manual", "reason": WITHDRAWN_BY_HAND if _is_by_hand(held) else NOT_RETRACTED}
         retracted = {**resource, "status": "entered-in-error"}  # or gone: what a person shall see to
     return _changed(held, {**values, "content": encode(retracted), "content_hash": content_hash(retracted)})
 
