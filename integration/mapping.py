@@ -51,7 +51,7 @@ REQUIRED_VIEWS: Final[MappingOf[str, tuple[str, tuple[str, ...]]]] = {
         ("id", "patient", "has_subject", "status", "questionnaire", "authored", "version_id", "encounter", "has_source",
          "source_patient", "source_practitioner", "source_practitioner_role", "source_related_person",
          "author_patient", "author_practitioner", "author_practitioner_role", "author_related_person",
-         "is_synthetic"),
+         "is_synthetic", "confidentiality"),
     ),
     "response_answer": (
         "QuestionnaireResponse",

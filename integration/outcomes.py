@@ -319,9 +319,11 @@ def _participant(code: str) -> Resource:
 
 
 def _meta(response: Response, **elements: Any) -> Resource:
-    """Return `meta`, with the label for test data (HTEST) exactly where the response has it."""
-    if response.is_synthetic:
-        elements["security"] = [{"system": f"{_TERMINOLOGY}v3-ActReason", "code": "HTEST"}]
+    """Return `meta`, with the labels of the response: test data (HTEST), and how confidential it is."""
+    labels = [("v3-ActReason", "HTEST")] if response.is_synthetic else []
+    labels += [("v3-Confidentiality", code) for code in response.confidentiality]
+    if labels:
+        elements["security"] = [{"system": f"{_TERMINOLOGY}{system}", "code": code} for system, code in labels]
     return elements
 
 

@@ -154,6 +154,7 @@ class Response:
         answered_by: who answered, `Type/id`: `source`, else `author`, where that is a Patient (after merging), a
             Practitioner, a PractitionerRole or a RelatedPerson; empty if nobody is known to have.
         is_synthetic: labelled as test data.
+        confidentiality: codes of v3-Confidentiality that it is labelled with.
         score: None where `reason` is one of WITHOUT_OUTCOME.
         reason: empty if at least one subscale has a score.
     """
@@ -169,6 +170,7 @@ class Response:
     encounter_id: str = ""
     answered_by: str = ""
     is_synthetic: bool = False
+    confidentiality: tuple[str, ...] = ()
     score: msis29.Score | None = None
     reason: ResponseReason
 

@@ -165,6 +165,7 @@ class Reader:
             encounter,
             *who,
             is_synthetic,
+            confidentiality,
         ) = row
         patient_id = self._known(subject)
         when = _date_if_full(authored)
@@ -185,6 +186,7 @@ class Reader:
             encounter_id=_shown(encounter),
             answered_by=self._answered_by(who),
             is_synthetic=bool(is_synthetic),
+            confidentiality=tuple(confidentiality or ()),
             score=score,
             reason=reason or (score.reason if score else ""),
         )

@@ -263,6 +263,13 @@ def test_only_test_data_is_labelled_and_only_as_test_data() -> None:
     assert not [r for r in (*unlabelled.observations, unlabelled.provenance) if "security" in r["meta"]]
 
 
+def test_how_confidential_a_response_is_goes_with_its_outcome() -> None:
+    restricted = built(confidentiality=("R", "V"))
+
+    for resource in (*restricted.observations, restricted.provenance):
+        assert [label["code"] for label in resource["meta"]["security"]] == ["R", "V"]
+
+
 def test_the_observations_claim_the_us_core_profile() -> None:
     assert {tuple(resource["meta"]["profile"]) for resource in built().observations} == {(outcomes.PROFILE,)}
 
@@ -426,6 +433,7 @@ def test_the_hash_sees_every_change_of_meaning() -> None:
         built(patient_id="p2").physical,
         built(encounter_id="e1").physical,
         built(is_synthetic=True).physical,
+        built(confidentiality=("R",)).physical,
         built(answered_by="").physical,
         built(answered_by="RelatedPerson/p1").physical,
         built(moment=Moment(day=date(2012, 5, 5), instant=None, text="2012-05-05")).physical,
