@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
 from server.ledger.engine import alone, reading
+from server.ledger.planning import BY_HAND, REFERS_TO_REFUSED
 from server.ledger.rows import upsert
 from server.ledger.schema import outcomes, patients, releases, responses, sites
 
 Action = Literal["release", "again", "done", "accept"]
 """Let it be sent; send it again; it was done by hand; accept what a new version changes."""
+
+
+_BATCH: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +70,12 @@ class Decisions:
         """Let what belongs to these responses be sent; returns how many were not released before."""
         with self._alone.begin() as connection:
             number = self._decide(connection, site, who, why, "release", f"{len(response_ids)} responses")
-            waiting = responses.update().where(
-                responses.c.site == site, responses.c.response_id.in_(response_ids), responses.c.release.is_(None)
+            waiting = responses.update().where(responses.c.site == site, responses.c.release.is_(None))
+            parts = _parts(sorted(response_ids))
+            return sum(
+                connection.execute(waiting.where(responses.c.response_id.in_(part)).values(release=number)).rowcount
+                for part in parts
             )
-            return connection.execute(waiting.values(release=number)).rowcount
 
     def again(self, site: str, keys: Collection[str], *, who: str, why: str) -> int:
         """Make refused outcomes, and those a person had to look at, due again; returns how many that were.
@@ -83,10 +89,34 @@ class Decisions:
                 outcomes.c.state.in_(("refused", "manual")),
                 sa.or_(outcomes.c.sent_hash == "", outcomes.c.ehr_id != ""),
             )
-            changed = connection.execute(ready.values(state="planned", reason="", due="", changed_at=self._now()))
+            due = {"state": "planned", "reason": "", "due": "", "changed_at": self._now()}
+            changed = list(connection.scalars(ready.values(due).returning(outcomes.c.response_id)))
+            goes_along = outcomes.update().where(
+                outcomes.c.site == site,
+                outcomes.c.response_id.in_(changed),
+                outcomes.c.state == "refused",
+                outcomes.c.reason == REFERS_TO_REFUSED,
+            )
+            connection.execute(goes_along.values(due))
             for key in keys:
                 self._decide(connection, site, who, why, "again", key)
-            return changed.rowcount
+            return len(changed)
+
+    def done(self, site: str, keys: Collection[str], *, who: str, why: str) -> None:
+        """Record that a person brought outcomes into the chart by hand.
+
+        Nothing becomes `verified` by that: what can be read is proven by reconcile, and what cannot stays `manual`,
+        with the number of the decision that says so.
+        """
+        with self._alone.begin() as connection:
+            for key in keys:
+                number = self._decide(connection, site, who, why, "done", key)
+                said = outcomes.update().where(
+                    outcomes.c.site == site, outcomes.c.key == key, outcomes.c.state.in_(("refused", "manual"))
+                )
+                reason = f"{BY_HAND}: said in decision {number}"
+                values = {"state": "manual", "reason": reason, "due": "", "changed_at": self._now()}
+                connection.execute(said.values(values))
 
     def accept(self, site: str, *, who: str, why: str, what: str) -> None:
         """Record that a person accepted what a new version changes."""
@@ -171,3 +201,7 @@ class Decisions:
         values = {"site": site, "who": who, "why": why, "action": action, "what": what, "at": self._now()}
         [number] = connection.execute(releases.insert().returning(releases.c.number), [values]).one()
         return int(number)
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))

@@ -105,14 +105,14 @@ def _of_file(path: Path) -> sa.Engine:
 def _of_url(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
+        if parsed.get_backend_name() != "postgresql":
+            raise ConfigurationError("ledger.url: must be a PostgreSQL URL; a SQLite ledger lies in state_folder")
         engine = sa.create_engine(parsed.set(query={**_OPTIONS, **parsed.query}), hide_parameters=True, max_overflow=32)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise ConfigurationError("ledger.url: is no database URL; write postgresql+psycopg://USER@HOST/NAME") from error
     except ImportError as error:
         problem = "the PostgreSQL driver is not installed; install it with pip install 'psycopg[binary]'"
         raise ConfigurationError(f"ledger.url: {problem}") from error
-    if engine.dialect.name != "postgresql":
-        raise ConfigurationError("ledger.url: must be a PostgreSQL URL; a SQLite ledger lies in state_folder")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -187,6 +187,7 @@ _SQLITE_FAULTS: Final = {
 _LOST: Final = frozenset(("OperationalError", "ConnectionTimeout"))
 _POSTGRESQL_FAULTS: Final = {
     "25006": "takes no writing now (a standby?); name the primary",
+    "3F": "the user has no schema to make tables in; grant CREATE and USAGE on one, and name it in search_path",
     "40": "another process was in the way; run it again",
     "42501": "the user may not do that there; grant CREATE and USAGE on the schema and rights on its tables",
     "53100": "its disk is full; make room and run it again: what was sent is known",

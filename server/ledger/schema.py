@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 
 
 def _text(name: str) -> sa.Column[str]:
-    return sa.Column(name, TEXT, nullable=False, default="", server_default="")
+    return sa.Column(name, TEXT, nullable=False, default="", server_default=sa.text("''"))
 
 
 outcomes = sa.Table(

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from server.ledger import decisions, engine, leases, planning, states
+from server.ledger import decisions, engine, history, leases, planning, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
 from server.ledger.planning import REFERS_TO_REFUSED, Desired, PlanCounts, Rules
 from server.ledger.rows import Row, change_rows, counted, locked, of_keys, of_responses, state_is_one_of, upsert
@@ -41,6 +41,7 @@ class Ledger:
     def __init__(self, opened: sa.Engine, now: Callable[[], datetime]) -> None:
         self._engine, self._now = opened, now
         self._reading, self._alone = engine.reading(opened), engine.alone(opened)
+        self.history = history.History(self._reading)
         self.decisions = decisions.Decisions(opened, self.now)
 
     @classmethod
@@ -297,7 +298,9 @@ class Ledger:
         """Return what the chart is said to hold, and what a person was asked to mend there, in order of key."""
         may_be_there = sa.or_(outcomes.c.ehr_id != "", outcomes.c.sent_hash != "")
         is_not_replaced = outcomes.c.reason.not_like(f"{planning.REPLACED}%")
+        is_by_hand = outcomes.c.reason.contains(planning.BY_HAND)
         in_chart = sa.or_(
+            sa.and_(outcomes.c.state == "manual", is_by_hand),
             state_is_one_of(states.IN_CHART - {"retracted"}),
             sa.and_(outcomes.c.state.in_(("retracted", "manual")), may_be_there, is_not_replaced),
         )

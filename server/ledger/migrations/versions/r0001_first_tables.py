@@ -16,7 +16,7 @@ def _text(name: str) -> sa.Column[str]:
 
 
 def _text_or_empty(name: str) -> sa.Column[str]:
-    return sa.Column(name, _TEXT, nullable=False, server_default="")
+    return sa.Column(name, _TEXT, nullable=False, server_default=sa.text("''"))
 
 
 def upgrade() -> None:
