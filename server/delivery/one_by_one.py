@@ -33,9 +33,6 @@ class OneByOne:
 
 def send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
     """Create one resource, or update it where the chart holds it already."""
-    if entry.ehr_id and not writer.profile.abilities.updates:
-        writer.leave_to_person(entry)
-        return
 
     def create(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
         body = encode(_shaped(claimed[0], writer))

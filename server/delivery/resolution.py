@@ -69,15 +69,17 @@ class Resolver:
         return results + self._settle(updates, [self._of_update(entry) for entry in updates])
 
     def not_in_chart(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Leave out what would be created although the chart holds it, which only a ledger that was lost can want.
+        """Leave out what would be created although the chart holds it: after a lost ledger, or an answer that lied.
 
-        A Provenance is looked for only where something else of its response was found. A server that cannot be
-        searched is trusted to hold nothing that the ledger does not know of.
+        A Provenance is looked for only where something else of its response was found, or where the server asked to
+        wait, which it may do after the work is done. A server that cannot be searched is trusted to hold nothing that
+        the ledger does not know of.
         """
-        first = [entry for entry in entries if not entry.ehr_id and entry.kind != "provenance"]
+        new = [entry for entry in entries if not entry.ehr_id]
+        first = [entry for entry in new if entry.kind != "provenance" or entry.state == "waiting"]
         settled = self._settle_found(first)
         responses = {entry.response_id for entry in first if entry.key in settled}
-        last = [e for e in entries if not e.ehr_id and e.kind == "provenance" and e.response_id in responses]
+        last = [entry for entry in new if entry not in first and entry.response_id in responses]
         settled |= self._settle_found(last)
         return [entry for entry in entries if entry.key not in settled]
 
@@ -185,7 +187,7 @@ def _of_create(entry: Entry, found: list[Found]) -> Settlement | None:
 
 def _is_said_to_be_there(entry: Entry) -> bool:
     """Whether an answer said no because the chart has it already."""
-    return entry.state == "unknown" and entry.reason.startswith("HTTP 4")
+    return entry.state == "unknown" and entry.reason.startswith("HTTP 4") and not entry.reason.startswith("HTTP 408")
 
 
 def _already_there(entry: Entry, found: Found) -> Settlement:

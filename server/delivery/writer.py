@@ -111,19 +111,17 @@ class Writer:
             self._settle(settlements, request_id)
         return None
 
-    def leave_to_person(self, entry: Entry) -> None:
-        """Settle what this site takes no change of: a person must bring it into the chart."""
-        reason = NOT_RETRACTED if entry.is_withdrawn else NOT_AMENDED
-        self._ledger.settle(self.site.name, [Settlement(key=entry.key, state="manual", reason=reason)])
-        self.results["manual"] += 1
-
     def ready(self, entries: Sequence[Entry], *, is_together: bool) -> list[Entry]:
-        """Return the entries whose every reference the server will understand; the others are noted as blocked.
+        """Return the entries that may be sent now.
+
+        Every reference of such an entry is one that the server will understand; the others are noted as blocked. What
+        the site takes no change of is left to a person: it may have become a change after it was planned.
 
         Args:
             entries: in order of sending.
             is_together: whether entries in one request may refer to each other.
         """
+        entries = [entry for entry in entries if self._is_permitted(entry)]
         wanted = {key for entry in entries for key in references.own(entry.resource())}
         known = set(self._ledger.ehr_ids(self.site.name, wanted))
         ready = list(entries)
@@ -141,6 +139,17 @@ class Writer:
     def ehr_ids(self, entries: Sequence[Entry]) -> dict[str, str]:
         """Return the server's ids of what entries refer to, by key, as far as they are known."""
         return self._ledger.ehr_ids(self.site.name, {k for entry in entries for k in references.own(entry.resource())})
+
+    def _is_permitted(self, entry: Entry) -> bool:
+        if not entry.ehr_id:
+            return True
+        change = self.profile.retracted if entry.is_withdrawn else self.profile.amended
+        if self.profile.abilities.updates and change(entry.resource()) is not None:
+            return True
+        reason = NOT_RETRACTED if entry.is_withdrawn else NOT_AMENDED
+        self._ledger.settle(self.site.name, [Settlement(key=entry.key, state="manual", reason=reason)])
+        self.results["manual"] += 1
+        return False
 
     def _refused(
         self, claimed: Sequence[Entry], error: ServerRefusedError, request_id: str, *, is_undone: bool

@@ -185,6 +185,10 @@ class World:
         connections: that a delivery may use.
         seed: of the EHR.
         page_size: entries a page of a search.
+
+    Attributes:
+        connections: may be changed between deliveries.
+        said: what each response says now.
     """
 
     def __init__(
@@ -201,8 +205,9 @@ class World:
         ehr.clear(seed)
         ehr.configure(RULE_SETS[name].ehr)
         self.clock = MovingClock(ehr.settle)
+        self.connections = connections
         self.limits = Limits(
-            entries_per_transaction=8, settle_seconds=SETTLE_SECONDS, timeout_seconds=5, connections=connections,
+            entries_per_transaction=8, settle_seconds=SETTLE_SECONDS, timeout_seconds=5,
             page_size=page_size,
         )  # fmt: skip
         table = tomllib.loads(RULE_SETS[name].table)
@@ -285,9 +290,11 @@ class World:
         """Deliver once; returns what ended it early, empty if nothing did. With `steps`, it is killed after so many."""
         self.ledger.steps = steps
         clock = self.clock.as_clock()
+        limits = self.limits.model_copy(update={"connections": self.connections})
+        site = self.site.model_copy(update={"limits": limits})
         try:
             with self.client() as client:
-                report = deliver(self.ledger, client, self.site, limit=limit, clock=clock, connect=self.client)
+                report = deliver(self.ledger, client, site, limit=limit, clock=clock, connect=self.client)
         except DeliveryError as error:
             return type(error).__name__
         except KilledError:
@@ -431,7 +438,7 @@ class World:
         if len(found) != 1:
             return entry.state == "retracted" and not found
         resource = entry.resource()
-        ids = {key: one[0][1]["id"] for key in references.own(resource) if len(one := matches.get(key, [])) == 1}
+        ids = self.ledger.ehr_ids(SITE, references.own(resource))
         desired = references.rewritten(resource, references.places(ids, resource))
         keeps_all = self.profile.abilities.keeps_all
         return not differences(desired, found[0][1], base_url=self.site.base_url, keeps_all=keeps_all)

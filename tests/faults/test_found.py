@@ -1,0 +1,65 @@
+"""What the schedules and scenes brought to light, each as the rule that was broken."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from delivery_world import Said, World
+from ehr_simulator import Simulator
+
+from server.ledger.planning import NOT_RETRACTED
+
+
+@pytest.fixture
+def oracle(ehr: Simulator, tmp_path: Path) -> Iterator[World]:
+    made = World(ehr, "oracle-like", tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def single(ehr: Simulator, tmp_path: Path) -> Iterator[World]:
+    made = World(ehr, "single", tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_profile_whose_outcome_is_a_document_keeps_its_documents(ehr: Simulator, tmp_path: Path) -> None:
+    it = World(ehr, "document", tmp_path)
+    it.say("r0", Said(answer=3))
+    it.rest()
+
+    assert [one.state for one in it.entries()] == ["verified"]
+    assert [one["status"] for one in ehr.chart.current("DocumentReference")] == ["current"]
+    it.close()
+
+
+def test_what_is_withdrawn_on_its_way_is_not_taken_back_where_the_site_takes_nothing_back(oracle: World) -> None:
+    oracle.say("r0", Said(answer=3))
+    oracle.ehr.arm("reset-after", on="write")
+    oracle.deliver()
+    oracle.withdraw("r0")
+    oracle.rest()
+
+    left = [(one.state, one.reason) for one in oracle.entries() if one.ehr_id]
+    assert set(left) == {("manual", NOT_RETRACTED)}
+    assert {one.method for one in oracle.ehr.requests} == {"GET", "POST"}
+
+
+def test_a_provenance_that_a_busy_server_took_all_the_same_is_not_sent_again(single: World) -> None:
+    single.ehr.arm("503-retry-after-after-effect", resource_type="Provenance")
+    single.say("r0", Said(answer=3))
+    single.rest()
+
+    assert len(single.ehr.chart.current("Provenance")) == 1
+    assert single.judged().faults == []
+
+
+def test_a_server_that_was_too_slow_is_not_taken_to_say_that_it_has_it(single: World) -> None:
+    single.ehr.arm("408", times=None, nth=2)
+    single.say("r0", Said(answer=3))
+    single.deliver()
+    single.ehr.reset_faults()
+    single.rest()
+
+    assert (single.judged().faults, dict(single.judged().left)) == ([], {})
