@@ -29,6 +29,12 @@ from server.sites import profile_of
 
 logger = logging.getLogger(__name__)
 
+_TRANSACTIONS_PER_LEASE: Final = 2
+_ENTRIES_OF_A_RESPONSE: Final = 4
+_MOST_LEASED: Final = 200
+_LEASED_ONE_BY_ONE: Final = 20
+_LEASED_WITH_A_SEARCH_EACH: Final = 4
+_LEAST: Final = 64  # more than the resources of one response
 _PASSES: Final = 3  # what waited for another worker's Device, or for a new version after a conflict, comes again
 
 Progress = Callable[[int, int], None]
@@ -214,9 +220,6 @@ class _Delivery:
         )
 
 
-_LEAST = 64  # more than the resources of one response
-
-
 class _Connection:
     """One worker of a run, with a connection and leases of its own."""
 
@@ -259,12 +262,11 @@ class _Connection:
     def send_next(self) -> bool:
         """Send the next batch of responses; False if there is none."""
         delivery = self._delivery
-        most = max(delivery.site.limits.entries_per_transaction // 4, 1) * _TRANSACTIONS_PER_LEASE
         entries = delivery.ledger.lease(
             delivery.site.name,
             self.worker,
             after=self._after,
-            responses=min(most, _MOST_LEASED),
+            responses=self._most_leased(),
             seconds=self.assignment.lease_seconds,
         )
         if not entries:
@@ -277,6 +279,14 @@ class _Connection:
         finally:
             delivery.ledger.unlease(delivery.site.name, self.worker)
         return True
+
+    def _most_leased(self) -> int:
+        """Return how many responses are leased at once: so many that their look-ups and requests end before it does."""
+        abilities = self.assignment.profile.abilities
+        if abilities.transactions:
+            per_transaction = max(self.assignment.site.limits.entries_per_transaction // _ENTRIES_OF_A_RESPONSE, 1)
+            return min(_TRANSACTIONS_PER_LEASE * per_transaction, _MOST_LEASED)
+        return _LEASED_ONE_BY_ONE if abilities.keeps_all else _LEASED_WITH_A_SEARCH_EACH
 
     def _send(self, entries: Sequence[Entry]) -> None:
         delivery = self._delivery
@@ -291,10 +301,6 @@ class _Connection:
         delivery.progressed(len(entries) - len(safe) + sum(map(len, allowed)))
         if len(allowed) < len(groups):
             raise StoppedError("the limit of writes for one run is reached")
-
-
-_TRANSACTIONS_PER_LEASE: Final = 2
-_MOST_LEASED: Final = 200
 
 
 def _least(*limits: int | None) -> int | None:
