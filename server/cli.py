@@ -13,6 +13,17 @@ import click
 
 from integration import settings
 from integration.errors import OutcomeBridgeError
+from server.commands import people
+from server.commands.options import (
+    DONE,
+    FAILED,
+    SOME_REJECTED,
+    WRONG,
+    format_option,
+    mapping_option,
+    settings_option,
+    site_option,
+)
 from server.terminal import Format, Terminal
 
 # What a command works with is imported by it: `--help` and `view` need not load what `run` needs.
@@ -20,27 +31,7 @@ if TYPE_CHECKING:
     from integration.mapping import Mapping
     from server.view_rows import Form
 
-DONE, FAILED, WRONG, SOME_REJECTED = 0, 1, 2, 3
-"""Exit statuses: all well; refused or failed; wrong configuration or arguments; finished, some input was rejected."""
-
-_mapping_option = click.option(
-    "--mapping",
-    "mapping_name",
-    default="msis29_venoplasty",
-    show_default=True,
-    metavar="NAME|FOLDER",
-    help="The study: a mapping's folder, or the name of one inside the package.",
-)
-_format_option = click.option(
-    "--format", "output", type=click.Choice(["table", "json"]), default="table", help="For a person or for a program."
-)
-_site_option = click.option("--site", "site_name", required=True, metavar="NAME", help="A site of the settings.")
-_settings_option = click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings file; else OUTCOME_BRIDGE_SETTINGS, else ./outcome-bridge.toml.",
-)
+__all__ = ["DONE", "FAILED", "SOME_REJECTED", "WRONG", "cli", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,9 +51,9 @@ def cli() -> None:
 )
 @click.option("--site", "site_name", metavar="NAME", help="Pull from this site's FHIR server, and plan its outcomes.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the results go.")
-@_mapping_option
-@_settings_option
-@_format_option
+@mapping_option
+@settings_option
+@format_option
 def run(
     data: tuple[Path, ...],
     site_name: str | None,
@@ -99,6 +90,8 @@ def _run_site(terminal: Terminal, configured: settings.Settings, site_name: str,
         done = study.study_of_site(site, mapping, out, settings=configured, progress=progress)
     show_run(terminal, done.job, done.results, out, planned=done.planned, pulled=done.pulled)
     terminal.finish()
+    if done.planned.held_back:
+        return FAILED
     return SOME_REJECTED if done.results.intake.rejections else DONE
 
 
@@ -168,8 +161,8 @@ def view(
 
 
 @cli.command()
-@_mapping_option
-@_format_option
+@mapping_option
+@format_option
 def check(mapping_name: str, output: Format) -> int:
     """Say every fault of a mapping, each with file and path."""
     from integration import mapping as mappings
@@ -186,44 +179,67 @@ def check(mapping_name: str, output: Format) -> int:
 
 
 @cli.command()
-@_site_option
-@_settings_option
-@_format_option
-def deliver(site_name: str, settings_file: Path | None, output: Format) -> int:
+@site_option
+@click.option(
+    "--dry-run", "is_dry", is_flag=True, help="Read the live server and say what would be sent; send nothing."
+)
+@settings_option
+@format_option
+def deliver(site_name: str, is_dry: bool, settings_file: Path | None, output: Format) -> int:
     """Send to a site's FHIR server what is due; what was on its way is read before it is sent again."""
     from server.jobs import chart
     from server.summary.chart import show_delivery
 
     terminal = Terminal(output)
     configured = settings.load(settings_file, os.environ)
-    report = chart.deliver(configured.site(site_name), settings=configured)
+    site = configured.site(site_name)
+    if is_dry:
+        return _dry_run(terminal, configured, site)
+    report = chart.deliver(site, settings=configured)
     show_delivery(terminal, site_name, report)
     terminal.finish()
     return FAILED if report.stopped or report.remaining else DONE
 
 
+def _dry_run(terminal: Terminal, configured: settings.Settings, site: settings.Site) -> int:
+    from server.jobs import chart
+    from server.summary.dry_run import show_dry_run
+
+    report, refusal = chart.dry_run(site, settings=configured)
+    show_dry_run(terminal, site.name, report, refusal=refusal)
+    terminal.finish()
+    return FAILED if report.stopped or refusal else DONE
+
+
 @cli.command()
-@_site_option
-@_settings_option
-@_format_option
-def reconcile(site_name: str, settings_file: Path | None, output: Format) -> int:
+@site_option
+@click.option(
+    "--repair", is_flag=True, help="Plan again what is missing or altered and may be written; nothing is sent."
+)
+@settings_option
+@format_option
+def reconcile(site_name: str, repair: bool, settings_file: Path | None, output: Format) -> int:
     """Read every outcome back from a site's FHIR server and print the books."""
     from server.jobs import chart
     from server.summary.chart import show_books
 
     terminal = Terminal(output)
     configured = settings.load(settings_file, os.environ)
-    report = chart.reconcile(configured.site(site_name), settings=configured)
+    report = chart.reconcile(configured.site(site_name), settings=configured, repair=repair)
     show_books(terminal, report)
     terminal.finish()
     return DONE if report.books.is_proven else FAILED
 
 
+for command in people.COMMANDS:
+    cli.add_command(command)
+
+
 @cli.command()
 @click.option("--site", "site_name", metavar="NAME", help="Where outcomes go; else service.site in the settings.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Else service.port in the settings.")
-@_mapping_option
-@_settings_option
+@mapping_option
+@settings_option
 def serve(site_name: str | None, port: int | None, mapping_name: str, settings_file: Path | None) -> int:
     """Take QuestionnaireResponses by HTTP, and deliver their outcomes within seconds."""
     from integration import mapping as mappings
@@ -247,7 +263,7 @@ def serve(site_name: str | None, port: int | None, mapping_name: str, settings_f
     help="Where the demo keeps its server, its state and its report; run it again to see that nothing is sent twice.",
 )
 @click.option("--sekmet", type=click.Path(path_type=Path, dir_okay=False), help="The FHIR server's executable.")
-@_format_option
+@format_option
 def demo(folder: Path, sekmet: Path | None, output: Format) -> int:
     """Go the whole way once, on synthetic data against a local FHIR server."""
     from server import demo as round_trip

@@ -18,6 +18,7 @@ from server.delivery import comparison, references
 from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
 from server.ledger import Ledger
 from server.ledger.entries import Entry, Settlement
+from server.ledger.planning import BY_HAND
 from server.ledger.states import IN_CHART, Books, State
 from server.sites import profile_of
 from server.sites.profile import WriteProfile
@@ -161,12 +162,12 @@ class _Reader:
             settlement = self._compared(entry, found[0], ids)
         elif isinstance(found, str):
             settlement = Settlement(key=entry.key, state="unreadable", reason=found)
-        elif entry.is_withdrawn and entry.state == "manual":
+        elif entry.is_withdrawn and entry.state == "manual" and not _is_out_of_reach(entry):
             settlement = Settlement(key=entry.key, state="retracted", reason="gone from the chart")
         else:
             settlement = Settlement(key=entry.key, state="held" if entry.state == "held" else "missing")
         is_still_to_do = entry.state == "manual" and settlement.state not in ("verified", "retracted")
-        return Settlement(key=entry.key, state="manual", reason=entry.reason) if is_still_to_do else settlement
+        return _left_to_person(entry, settlement) if is_still_to_do else settlement
 
     def _compared(self, entry: Entry, found: Found, ids: Mapping[str, str]) -> Settlement:
         resource = entry.resource()
@@ -186,6 +187,19 @@ class _Reader:
         goes_along = entry.kind in ("provenance", "device")
         state: State = "retracted" if entry.is_withdrawn and not goes_along else "verified"
         return Settlement(key=entry.key, state=state, ehr_id=found.ehr_id, ehr_version=found.ehr_version)
+
+
+def _is_out_of_reach(entry: Entry) -> bool:
+    """Whether a person made it under an id that is not known to us: that it is not found says nothing."""
+    return BY_HAND in entry.reason and not entry.ehr_id
+
+
+def _left_to_person(entry: Entry, settlement: Settlement) -> Settlement:
+    """Keep why a person must see to it; where one said it was done, and it differs, say so."""
+    reason = entry.reason.partition(";")[0]
+    if BY_HAND in reason and settlement.state == "altered":
+        reason = f"{reason}; the chart differs: {settlement.reason}"
+    return Settlement(key=entry.key, state="manual", reason=reason if BY_HAND in reason else entry.reason)
 
 
 def _repair(

@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
 
+from integration.errors import ConfigurationError
 from integration.settings import Settings, Site
 from integration.sources import auth
 from integration.sources.client import Clock, FhirClient, connect
 from integration.warehouse import Warehouse
 from server import reconcile as reconciling
+from server.delivery import dry_run as dry_running
 from server.delivery import run as delivery
 from server.delivery.run import Progress
 from server.delivery.safeguards import Safeguards
@@ -60,10 +62,42 @@ def send(
         ConfigurationError: the server did not grant what the writing needs; nothing was sent.
     """
     client.require(needed(ledger, site))
-    safeguards = Safeguards(ledger, site, lambda patient_id: warehouse.read(site.name, "Patient", patient_id))
+    safeguards = safeguards_of(ledger, warehouse, site)
     return delivery.deliver(
         ledger, client, site, limit=limit, connect=connect, safeguards=safeguards, on_progress=on_progress
     )
+
+
+def dry_run(
+    site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None
+) -> tuple[dry_running.DryRun, str]:
+    """Say what a delivery would do now; nothing is written, neither to the chart nor to the ledger.
+
+    Returns:
+        What it would do, and why the server would not let it write, as far as the login says that; empty: it would.
+    """
+    with (
+        stores.open_warehouse(settings) as warehouse,
+        stores.open_ledger(settings) as ledger,
+        connector(site)() as client,
+    ):
+        report = dry_running.dry_run(
+            ledger, client, site, safeguards=safeguards_of(ledger, warehouse, site), on_progress=on_progress
+        )
+        return report, _refusal(client, needed(ledger, site))
+
+
+def safeguards_of(ledger: Ledger, warehouse: Warehouse, site: Site) -> Safeguards:
+    """Return what must hold before a write to a site; the source's Patients are those that were pulled from it."""
+    return Safeguards(ledger, site, lambda patient_id: warehouse.read(site.name, "Patient", patient_id))
+
+
+def _refusal(client: FhirClient, interactions: list[_Interaction]) -> str:
+    try:
+        client.require(interactions)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
 
 
 def reconcile(

@@ -1,0 +1,135 @@
+"""What a delivery would do, for the person who asked: with values, so never for a log."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from server.delivery.comparison import Difference
+from server.delivery.dry_run import ACTIONS, Action, DryRun, Prospect
+from server.terminal import Terminal
+
+_MOST_ROWS_SHOWN: Final = 20
+_MOST_CHANGES_SHOWN: Final = 4
+_LONGEST_VALUE: Final = 60
+_TITLES: Final[Mapping[Action, str]] = {
+    "create": "Create",
+    "amend": "Amend",
+    "retract": "Retract",
+    "nothing": "Nothing to do: the chart has it already, and it is equal",
+    "person": "Left to a person",
+    "wait": "Later: the server asked to wait",
+    "read_first": "To be read first: it is on its way",
+}
+_WORDS: Final[Mapping[Action, str]] = {
+    "person": "for a person", "wait": "later", "read_first": "to be read first",
+}  # fmt: skip
+_VALUES: Final = ("value", "dataAbsentReason", "extension", "content")
+"""What a new resource says, among all that is sent of it."""
+
+
+def show_dry_run(terminal: Terminal, site: str, report: DryRun, *, refusal: str) -> None:
+    """Show what a delivery would do: what differs, resource by resource, then totals and what the site does not get."""
+    terminal.document("dry_run", _document(site, report, refusal))
+    for action in ACTIONS:
+        _show_action(terminal, action, [one for one in report.prospects if one.action == action])
+    terminal.say(f"{site}: {_totals(report)}. Nothing was sent, and nothing was noted.")
+    for reason, count in _reasons(report).items():
+        terminal.say(f"For a person, {count}: {reason}.")
+    for line in _losses(report):
+        terminal.say(line)
+    if report.with_person:
+        terminal.say(f"A person has {report.with_person} others already: outcome-bridge work --site {site}")
+    if report.most_writes is not None:
+        terminal.say(f"One delivery writes at most {report.most_writes} (limits.writes_per_run).")
+    if refusal:
+        terminal.remark(f"A delivery would be refused: {refusal}.")
+    if report.stopped:
+        terminal.remark(f"The chart was not read: {report.stopped}")
+
+
+def said(value: Any) -> str:
+    """Return a value of a resource for a cell of a table; `-` for nothing, long ones cut."""
+    if value is None:
+        return "-"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+
+
+def changed(changes: Sequence[Difference]) -> str:
+    """Return the first differences, one a line: `path: old -> new`."""
+    lines = [f"{one.path}: {said(one.old)} -> {said(one.new)}" for one in changes[:_MOST_CHANGES_SHOWN]]
+    more = len(changes) - _MOST_CHANGES_SHOWN
+    return "\n".join([*lines, f"... {more} more"] if more > 0 else lines)
+
+
+def _show_action(terminal: Terminal, action: Action, prospects: Sequence[Prospect]) -> None:
+    if not prospects:
+        return
+    header = ("Response", "patient", "what", "in the chart", "difference (chart -> new)")
+    title = f"{_TITLES[action]}: {len(prospects)}"
+    if action == "nothing":
+        terminal.say(f"{title}\n")
+        return
+    terminal.table(title, header, [_row(one) for one in prospects[:_MOST_ROWS_SHOWN]])
+    if len(prospects) > _MOST_ROWS_SHOWN:
+        terminal.say(f"... and {len(prospects) - _MOST_ROWS_SHOWN} more; --format json lists them all\n")
+
+
+def _row(one: Prospect) -> tuple[str, ...]:
+    place = f"{one.resource_type}/{one.ehr_id}" if one.ehr_id else "-"
+    changes = one.changes if one.action != "create" else _essential(one.changes)
+    return one.response_id or "-", one.patient_id or "-", one.kind, place, one.reason or changed(changes)
+
+
+def _essential(changes: Sequence[Difference]) -> list[Difference]:
+    """Return of a new resource what it says; the rest is in the JSON document."""
+    return [one for one in changes if one.path.startswith(_VALUES)]
+
+
+def _totals(report: DryRun) -> str:
+    counts = report.totals
+    return ", ".join(
+        f"{counts.get(action, 0)} {_WORDS.get(action, action)}{_example(report, action)}"
+        for action in ACTIONS
+        if counts.get(action) or action in ("create", "amend", "retract")
+    )
+
+
+def _example(report: DryRun, action: Action) -> str:
+    """Return the first value that an amendment changes, so that a total says what it is about."""
+    if action != "amend":
+        return ""
+    amended = (one for one in report.prospects if one.action == "amend")
+    values = ((one.kind, change) for one in amended for change in one.changes if change.path.startswith("value"))
+    kind, change = next(values, ("", None))
+    return f" ({kind} {said(change.old)} -> {said(change.new)})" if change else ""
+
+
+def _reasons(report: DryRun) -> Counter[str]:
+    return Counter(one.reason for one in report.prospects if one.action == "person")
+
+
+def _losses(report: DryRun) -> Iterator[str]:
+    for kind, paths in report.dropped.items():
+        listed = ", ".join(f"{path} ({count})" for path, count in paths.items())
+        yield f"Dropped at this site, {kind}: {listed}"
+    if report.left_out:
+        yield "Never sent to this site: " + "; ".join(f"{kind} ({why})" for kind, why in report.left_out.items())
+
+
+def _document(site: str, report: DryRun, refusal: str) -> dict[str, Any]:
+    return {
+        "site": site,
+        "totals": {action: report.totals.get(action, 0) for action in ACTIONS},
+        "dropped": report.dropped,
+        "left_out": dict(report.left_out),
+        "with_person": report.with_person,
+        "most_writes": report.most_writes,
+        "stopped": report.stopped,
+        "refusal": refusal,
+        "prospects": [asdict(one) for one in report.prospects],
+    }

@@ -1,0 +1,83 @@
+"""What persons decided, what is left to them, and what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from server.jobs.people import Accepted, Past, Released
+from server.ledger import Entry
+from server.terminal import Terminal
+from server.work import WorkList
+
+_MOST_SHOWN: Final = 20
+
+
+def show_released(terminal: Terminal, site: str, done: Released) -> None:
+    """Show what a release did."""
+    terminal.document("release", {"site": site, **asdict(done)})
+    before = f", {done.before} released before" if done.before else ""
+    terminal.say(f"Released at {site}: {done.released} responses{before}; {done.waiting} wait. deliver --site {site}")
+    if done.unknown:
+        terminal.remark(f"Not known at {site}, so not released: {', '.join(done.unknown)}")
+
+
+def show_accepted(terminal: Terminal, site: str, done: Accepted) -> None:
+    """Show what was accepted, and what follows."""
+    is_changed = bool(done.before) and done.before != done.now
+    terminal.document("accept", {"site": site, **asdict(done), "accepted": is_changed})
+    if not is_changed:
+        terminal.say(f"Nothing to accept: {done.now} is what {site} was planned with, or it was never planned.")
+        return
+    terminal.say(f"Planned before with: {done.before}")
+    terminal.say(f"Accepted:            {done.now}")
+    terminal.say(f"run --site {site} now plans with it; deliver --site {site} --dry-run shows what goes to the chart.")
+
+
+def show_work(
+    terminal: Terminal, site: str, left: WorkList, *, again: Sequence[str] = (), replanned: int | None = None
+) -> None:
+    """Show what is left to persons; of what was to be sent again, how much can be."""
+    document: dict[str, Any] = {"site": site, "items": [asdict(one) for one in left.items], "said_done": left.said_done}
+    terminal.document("work", {**document, "replanned": replanned})
+    if replanned is not None:
+        terminal.say(f"Due again: {replanned} resources; deliver --site {site}")
+        if replanned < len(set(again)):
+            terminal.remark(
+                "What may have reached the chart unseen, or is read back, is not sent again: see what to do."
+            )
+    for one in left.items[:_MOST_SHOWN]:
+        place = f"{one.resource_type}/{one.ehr_id}" if one.ehr_id else f"{one.resource_type}, id in the chart unknown"
+        terminal.say(f"{one.state}: {one.kind} of response {one.response_id or '-'}, patient {one.patient_id or '-'}")
+        terminal.say(f"  {place}; {one.reason or 'no reason given'}")
+        terminal.say(f"  {one.advice}")
+        terminal.say(f"  key {one.key}")
+    if len(left.items) > _MOST_SHOWN:
+        terminal.say(f"... and {len(left.items) - _MOST_SHOWN} more; --format json lists them all")
+    terminal.say(f"Left to a person at {site}: {len(left.items)} resources.")
+    if left.said_done:
+        terminal.say(f"Done by hand, as persons said, and not read back: {left.said_done}.")
+
+
+def show_history(terminal: Terminal, site: str, past: Past) -> None:
+    """Show how resources stand, what was sent of them, and what was decided; ids, codes and paths only."""
+    entries = [_now(one) for one in past.entries]
+    attempts, decisions = [asdict(one) for one in past.attempts], [asdict(one) for one in past.decisions]
+    terminal.document("history", {"site": site, "now": entries, "attempts": attempts, "decisions": decisions})
+    if entries:
+        rows = [[one[name] for name in ("key", "kind", "state", "ehr_id", "ehr_version", "reason")] for one in entries]
+        terminal.table(f"Now at {site}", ("Key", "kind", "state", "in the chart", "version", "reason"), rows)
+    sent = [
+        (one.sent_at, one.request_id, one.interaction, one.http_status or "-", one.result, one.key, one.reason)
+        for one in past.attempts
+    ]
+    header = ("Time", "request", "interaction", "status", "result", "key", "reason")
+    terminal.table(f"Sent: {len(sent)}", header, sent)
+    decided = [(one.number, one.at, one.action, one.what, one.who, one.why) for one in past.decisions]
+    terminal.table(f"Decided: {len(decided)}", ("Number", "time", "action", "what", "who", "why"), decided)
+
+
+def _now(entry: Entry) -> dict[str, Any]:
+    names = ("key", "kind", "resource_type", "response_id", "patient_id", "state", "reason", "ehr_id", "ehr_version")
+    return {name: getattr(entry, name) for name in names}

@@ -1,0 +1,156 @@
+"""The work list: what of a site's outcomes only a person can settle, and what that person is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from integration.errors import ConfigurationError
+from server.ledger import Entry, Ledger
+from server.ledger.planning import (
+    BY_HAND,
+    CHANGED_BY_HAND,
+    NOT_AMENDED,
+    NOT_RETRACTED,
+    REFERS_TO_REFUSED,
+    WITHDRAWN_BY_HAND,
+    Kind,
+)
+from server.ledger.states import State
+from server.sites import flowsheets
+from server.sites.profile import WriteProfile
+
+STATES: Final[frozenset[State]] = frozenset(("manual", "refused", "duplicate", "altered", "missing"))
+"""What a person sees to."""
+_BATCH: Final = 250
+_OUTCOMES: Final[frozenset[Kind]] = frozenset(("physical", "psychological", "panel"))
+_DIFFERS: Final = "; the chart differs"
+
+_ADVICE: Final = (
+    (_DIFFERS, "What was done by hand is not what the response says: correct it in the chart, then reconcile."),
+    (WITHDRAWN_BY_HAND, "It was entered by hand: mark that as entered in error in the chart, then --done."),
+    (BY_HAND, "It was entered by hand: correct that in the chart to what the response says now, then --done."),
+    (NOT_AMENDED, "Correct it in the chart to what the response says now, then --done."),
+    (NOT_RETRACTED, "Mark it as entered in error in the chart, then --done."),
+    (flowsheets.NO_ENCOUNTER, "Enter the score in the chart by hand, in the right encounter, then --done."),
+    (flowsheets.NO_TIME, "Enter the score in the chart by hand, at the right time, then --done."),
+    ("merged", "Let the source follow the merge of the patients, run again, then --again."),
+    ("label", "Ask who set the label; if it may be written after all, --again."),
+    ("Patient", "Compare the EHR's Patient with the source's; once they agree, --again."),
+    ("patient", "Find out why the EHR does not know the patient; once it does, --again."),
+    ("gone from the chart", "Find out who removed it; if it shall be there, enter it by hand, then --done."),
+    ("changed", "Look at what was changed in the chart; --again writes over it, --done if it is right now."),
+    ("search", "Look whether it is in the chart; if it is not, enter it by hand; then --done."),
+)
+"""What to do about what is `manual`: by the first text that its reason holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One resource that a person must see to; ids only.
+
+    Attributes:
+        key: of the resource, by which it is settled.
+        kind: what it says.
+        resource_type: FHIR type.
+        response_id: whose outcome it is; empty for a Device.
+        patient_id: whose it is; empty for a Device.
+        ehr_id: the server's id; empty if it is not known.
+        state: `manual`, `refused`, `duplicate`, `altered` or `missing`.
+        reason: codes and paths, never a value.
+        advice: what to do, in one sentence.
+    """
+
+    key: str
+    kind: Kind
+    resource_type: str
+    response_id: str
+    patient_id: str
+    ehr_id: str
+    state: State
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkList:
+    """What is left to persons at one site.
+
+    Attributes:
+        items: to be seen to, in order of response.
+        said_done: resources that a person said to have done by hand and nobody could read back; the books count them
+            as `manual`.
+    """
+
+    items: tuple[Item, ...]
+    said_done: int
+
+
+def work_list(ledger: Ledger, site: str, profile: WriteProfile) -> WorkList:
+    """Read what is left to persons; what a document stands for is not."""
+    entries = [one for one in _entries(ledger, site) if not _goes_along(one)]
+    items = [_item(one, profile) for one in entries if not is_said_done(one)]
+    ordered = sorted(items, key=lambda one: (one.response_id, one.key))
+    return WorkList(items=tuple(ordered), said_done=len(entries) - len(items))
+
+
+def is_said_done(entry: Entry) -> bool:
+    """Whether a person said that it is in the chart, and nothing contradicts that."""
+    is_open = entry.reason in (CHANGED_BY_HAND, WITHDRAWN_BY_HAND) or _DIFFERS in entry.reason
+    return entry.state == "manual" and BY_HAND in entry.reason and not is_open
+
+
+def check_keys(ledger: Ledger, site: str, keys: Collection[str]) -> None:
+    """Make sure that these are outcomes left to a person.
+
+    Raises:
+        ConfigurationError: some are not.
+    """
+    known = {entry.key for entry in ledger.entries(site, keys) if entry.state in STATES}
+    if wrong := sorted(set(keys) - known):
+        raise ConfigurationError(f"not on the work list of {site}: {', '.join(wrong)}; see outcome-bridge work")
+
+
+def _entries(ledger: Ledger, site: str) -> Iterator[Entry]:
+    after = ""
+    while entries := ledger.in_state(site, STATES, after=after, limit=_BATCH):
+        yield from entries
+        after = entries[-1].key
+
+
+def _goes_along(entry: Entry) -> bool:
+    """Whether something else settles it: a document that stands for it, or what it refers to."""
+    stands_elsewhere = entry.kind in _OUTCOMES and entry.observations == 0
+    return entry.state == "refused" and (stands_elsewhere or entry.reason == REFERS_TO_REFUSED)
+
+
+def _item(entry: Entry, profile: WriteProfile) -> Item:
+    return Item(
+        key=entry.key,
+        kind=entry.kind,
+        resource_type=entry.resource_type,
+        response_id=entry.response_id,
+        patient_id=entry.patient_id,
+        ehr_id=entry.ehr_id,
+        state=entry.state,
+        reason=entry.reason,
+        advice=_advice(entry, can_update=profile.abilities.updates),
+    )
+
+
+def _advice(entry: Entry, *, can_update: bool) -> str:
+    if entry.state == "manual":
+        otherwise = "Look at it in the chart and mend the cause; then --again, or --done if it was done by hand."
+        return next((advice for text, advice in _ADVICE if text in entry.reason), otherwise)
+    if entry.state == "altered" and can_update:
+        return (
+            "Somebody changed it in the chart: reconcile --repair writes it again, or correct it there and reconcile."
+        )
+    if entry.state == "altered":
+        return "Somebody changed it in the chart: correct it there, then reconcile."
+    if entry.state == "missing":
+        return "It was taken and is gone: find out who removed it; reconcile --repair writes it again."
+    if entry.state == "duplicate":
+        return "It is in the chart more than once: take the surplus ones out there, then reconcile."
+    return "Mend what the server refused, then --again; or enter it by hand, then --done."
