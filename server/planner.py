@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from integration.outcomes import Outcome, Resource
-from server.ledger import Ledger, PlanCounts
-from server.ledger.planning import Desired
+from integration.outcomes import Outcome, Resource, content_hash
+from server.delivery import comparison
+from server.delivery.comparison import Difference
+from server.ledger import Entry, Ledger, PlanCounts
+from server.ledger.planning import REPLACED, Desired, Kind, Shaped
 from server.sites.profile import WriteProfile
+
+_BATCH: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changed:
+    """What a plan would change of one resource. It holds values: it is for the person who asked, never for a log.
+
+    Attributes:
+        kind: what the resource says.
+        response_id: whose outcome it is; empty for a Device.
+        key: of the resource.
+        changes: `old` what was planned before, `new` what would be.
+    """
+
+    kind: Kind
+    response_id: str
+    key: str
+    changes: Sequence[Difference]
 
 
 class Planner:
@@ -30,6 +54,17 @@ class Planner:
         """Return what `plan` would do, and do nothing."""
         return self._ledger.preview(self._site, self._profile, self._desired(device, outcomes))
 
+    def changes(self, device: Resource, outcomes: Iterable[Outcome]) -> Iterator[Changed]:
+        """Yield what `plan` would give another content than it has, and do nothing; what is new is not among it."""
+        planned = ((one.response_id, shaped) for one in self._desired(device, outcomes) for shaped in one.resources)
+        while batch := list(itertools.islice(planned, _BATCH)):
+            held = self._held([shaped.resource["id"] for _, shaped in batch])
+            for response_id, shaped in batch:
+                entry = held.get(shaped.resource["id"])
+                if entry and (entry.is_withdrawn or entry.content_hash != content_hash(shaped.resource)):
+                    changes = self._differences(shaped, entry)
+                    yield Changed(kind=shaped.kind, response_id=response_id, key=entry.key, changes=changes)
+
     def withdraw(self, response_id: str, *, reason: str) -> int:
         """Take one response's outcome back: `withdraw_all` of one."""
         return self.withdraw_all([(response_id, reason)])
@@ -45,6 +80,19 @@ class Planner:
     def would_withdraw(self, reasons: Iterable[tuple[str, str]]) -> int:
         """Return how many resources `withdraw_all` would concern, and do nothing."""
         return self._ledger.would_withdraw(self._site, self._profile, reasons)
+
+    def _held(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return what is held under each key, or what replaced that."""
+        return {entry.key: self._current(entry) for entry in self._ledger.entries(self._site, keys)}
+
+    def _current(self, entry: Entry) -> Entry:
+        while entry.reason.startswith(REPLACED):
+            [entry] = self._ledger.entries(self._site, [entry.reason.removeprefix(REPLACED)])
+        return entry
+
+    def _differences(self, shaped: Shaped, entry: Entry) -> list[Difference]:
+        amended = self._profile.amended(shaped.resource) if entry.ehr_id else None
+        return comparison.changes(amended or shaped.resource, entry.resource(), base_url="")
 
     def _desired(self, device: Resource, outcomes: Iterable[Outcome]) -> Iterator[Desired]:
         devices = self._profile.shape_device(device)

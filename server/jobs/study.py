@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from integration import outcomes, pipeline
 from integration.intake import READ_TYPES
@@ -19,6 +21,10 @@ from integration.sources.resource import RawResource
 from integration.warehouse import StoreCounts, Warehouse
 from server.jobs import chart, stores
 from server.ledger import Ledger, PlanCounts
+from server.ledger.planning import Kind
+from server.planner import Changed
+
+_EXAMPLES: Final = 10
 
 PulledPage = Callable[[str, int], None]
 """Called for each page of a search: resource type, resources on it."""
@@ -50,11 +56,15 @@ class Planned:
         withdrawn: resources taken back.
         held_back: what a person must accept before anything is planned: the software, mapping and profile that would
             change what was planned before; empty: it was planned.
+        by_kind: of a plan held back, how many resources of each kind it would give another content.
+        examples: the first of them, with what would change.
     """
 
     counts: PlanCounts
     withdrawn: int
     held_back: str = ""
+    by_kind: dict[Kind, int] = field(default_factory=dict)
+    examples: Sequence[Changed] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,11 +153,23 @@ def plan(ledger: Ledger, site: Site, results: pipeline.Results) -> Planned:
         counts = planner.preview(device, results.outcomes())
         withdrawn = planner.would_withdraw(without)
         if counts.changed or withdrawn:
-            return Planned(counts=counts, withdrawn=withdrawn, held_back=made_with)
+            changed = planner.changes(device, results.outcomes())
+            return _held_back(Planned(counts=counts, withdrawn=withdrawn, held_back=made_with), changed)
     counts = planner.plan(device, results.outcomes())
     withdrawn = planner.withdraw_all(without)
     ledger.decisions.set_origin(site.name, made_with)
     return Planned(counts=counts, withdrawn=withdrawn)
+
+
+def _held_back(planned: Planned, changed: Iterable[Changed]) -> Planned:
+    """Return a plan that is held back with what it would change."""
+    by_kind: Counter[Kind] = Counter()
+    examples: list[Changed] = []
+    for one in changed:
+        by_kind[one.kind] += 1
+        if len(examples) < _EXAMPLES:
+            examples.append(one)
+    return replace(planned, by_kind=dict(by_kind), examples=examples)
 
 
 def made_with_text(origin: outcomes.Origin, site: Site) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from integration.report import comparison
 from integration.report.results import Results
 from integration.warehouse import StoreCounts
 from server.jobs.study import Planned
+from server.summary.dry_run import changed
 from server.terminal import Terminal
 
 _MOST_REJECTIONS_SHOWN: Final = 10
@@ -53,6 +55,10 @@ def show_plan(terminal: Terminal, planned: Planned) -> None:
     what = f"{counts.new} new, {counts.changed} changed, {counts.unchanged} unchanged resources"
     withdrawn = f", {planned.withdrawn} withdrawn" if planned.withdrawn else ""
     if planned.held_back:
+        header = ("Response", "what", "would change (planned before -> now)")
+        rows = [(one.response_id or "-", one.kind, changed(one.changes)) for one in planned.examples]
+        by_kind = ", ".join(f"{count} {kind}" for kind, count in sorted(planned.by_kind.items()))
+        terminal.table(f"Would change: {by_kind or 'nothing but what is withdrawn'}", header, rows)
         terminal.remark(
             f"Nothing was planned: made with {planned.held_back}, other than the plan before, it would be {what}"
             f"{withdrawn}. Look at the tables, then: outcome-bridge accept, and run again."
@@ -106,7 +112,13 @@ def _run_document(results: pipeline.Results, out: Path, planned: Planned | None)
 
 def _plan_document(planned: Planned) -> dict[str, Any]:
     counts = {name: getattr(planned.counts, name) for name in planned.counts.__slots__}
-    return {**counts, "withdrawn": planned.withdrawn, "held_back": planned.held_back}
+    return {
+        **counts,
+        "withdrawn": planned.withdrawn,
+        "held_back": planned.held_back,
+        "by_kind": dict(planned.by_kind),
+        "examples": [asdict(one) for one in planned.examples],
+    }
 
 
 def _published_rows(job: pipeline.Job, results: pipeline.Results) -> Iterator[tuple[str, str, str]]:
