@@ -151,13 +151,18 @@ def view(
     if form == "parquet" and to is None:
         raise click.UsageError("--output parquet needs --to FILE")
     files = Files(data)
-    if processes == 1:
-        rejections = view_rows.write(compiled, files, form, to)
-    else:
-        rejections = view_jobs.write(compiled, files, form, to, processes)
-    for rejection in rejections:
+    is_rejected = False
+
+    def reject(rejection: view_rows.Rejection) -> None:
+        nonlocal is_rejected
+        is_rejected = True
         terminal.remark(f"rejected: {rejection}")
-    return SOME_REJECTED if rejections else DONE
+
+    if processes == 1:
+        view_rows.write(compiled, files, form, to, reject)
+    else:
+        view_jobs.write(compiled, files, form, to, processes, reject)
+    return SOME_REJECTED if is_rejected else DONE
 
 
 @cli.command()

@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import IO
 
+import msgspec
 import pyarrow.ipc
 import pyarrow.parquet
 
@@ -26,7 +27,7 @@ from integration.sources.files import Files
 from integration.sources.parts import Part, PartOfFile, parts
 from integration.views import CompiledView
 from server import view_rows
-from server.view_rows import Form, Rejection
+from server.view_rows import Form, OnRejection, Rejection
 
 LARGEST_PART_BYTES, SMALLEST_PART_BYTES = 32 << 20, 1 << 20
 _PARTS_PER_JOB = 8
@@ -35,8 +36,9 @@ _LARGEST_PARTS_AHEAD = 3
 _LEAST_BYTES = 1 << 16
 """What a part counts for at least, so that only so many files of rows lie about."""
 
-_Done = tuple[Path, int, list[Rejection]]
-"""The file of a part's rows, how many lines the part has, and what was rejected, counted from the part's start."""
+_Done = tuple[Path, int]
+"""The file of a part's rows, and how many lines the part has. What was rejected stands in a file beside that of the
+rows, its lines counted from the part's start."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +49,13 @@ class _Task:
     line_limit_bytes: int
 
 
+_rejections = msgspec.json.Decoder(Rejection)
 _state: dict[str, CompiledView] = {}
 """The view of a worker process, compiled once when the process starts."""
 
 
-def write(view: CompiledView, source: Files, form: Form, to: Path | None, jobs: int) -> list[Rejection]:
-    """Write the view's rows over files with several processes; return what was rejected, in order.
+def write(view: CompiledView, source: Files, form: Form, to: Path | None, jobs: int, on_rejection: OnRejection) -> None:
+    """Write the view's rows over files with several processes; `on_rejection` is told of what gave no row, in order.
 
     Raises:
         OutcomeBridgeError: a process came to its end before its work.
@@ -72,8 +75,8 @@ def write(view: CompiledView, source: Files, form: Form, to: Path | None, jobs: 
             for part, file in zip(parts(source, size, shares=jobs), files, strict=False)
         )
         try:
-            done = _numbered(_in_order(waiting, ahead))
-            return _put_together(view, done, form, stream)
+            done = _numbered(_in_order(waiting, ahead), on_rejection)
+            _put_together(view, done, form, stream)
         except BrokenProcessPool as error:
             raise OutcomeBridgeError("a process of --jobs came to its end too soon; try --jobs 1") from error
 
@@ -95,9 +98,17 @@ def _work(task: _Task, part: Part, to: Path) -> _Done:
     """Write the rows of one part to a file, in a worker process."""
     source = PartOfFile(part, task.line_limit_bytes)
     form = "arrow" if task.form == "parquet" else task.form
-    with to.open("wb") as stream:
-        rejections = view_rows.write_to(stream, _state["view"], source, form, has_header=False)
-    return to, source.lines, rejections
+    with to.open("wb") as stream, _beside(to).open("wb") as rejected:
+
+        def reject(rejection: Rejection) -> None:
+            rejected.write(msgspec.json.encode(rejection) + b"\n")
+
+        view_rows.write_to(stream, _state["view"], source, form, reject, has_header=False)
+    return to, source.lines
+
+
+def _beside(rows: Path) -> Path:
+    return rows.with_name(f"{rows.name}.rejected")
 
 
 def _in_order(waiting: Iterator[tuple[Part, Future[_Done]]], ahead: int) -> Iterator[tuple[Part, _Done]]:
@@ -117,33 +128,33 @@ def _in_order(waiting: Iterator[tuple[Part, Future[_Done]]], ahead: int) -> Iter
             size -= part.bytes + _LEAST_BYTES
 
 
-def _numbered(done: Iterator[tuple[Part, _Done]]) -> Iterator[tuple[Path, list[Rejection]]]:
-    """Count the lines of rejections from the start of their file."""
+def _numbered(done: Iterator[tuple[Part, _Done]], on_rejection: OnRejection) -> Iterator[Path]:
+    """Tell of the rejections of each part, their lines counted from the start of their file; yield its rows."""
     lines = 0
-    for part, (file, count, rejections) in done:
+    for part, (file, count) in done:
         lines = 0 if part.start == 0 else lines
-        yield file, [dataclasses.replace(each, line=each.line + lines) for each in rejections]
+        beside = _beside(file)
+        with beside.open("rb") as rejected:
+            for line in rejected:
+                rejection = _rejections.decode(line)
+                on_rejection(dataclasses.replace(rejection, line=rejection.line + lines))
+        beside.unlink()
+        yield file
         lines += count
 
 
-def _put_together(
-    view: CompiledView, done: Iterator[tuple[Path, list[Rejection]]], form: Form, stream: IO[bytes]
-) -> list[Rejection]:
-    rejections: list[Rejection] = []
+def _put_together(view: CompiledView, done: Iterator[Path], form: Form, stream: IO[bytes]) -> None:
     if form == "parquet":
         with pyarrow.parquet.ParquetWriter(stream, view.schema) as writer:
-            for file, some in done:
-                rejections += some
+            for file in done:
                 with pyarrow.ipc.open_stream(str(file)) as batches:
                     for batch in batches:
                         writer.write_batch(batch)
                 file.unlink()
-        return rejections
+        return
     if form == "csv":
         view_rows.write_header(stream, view)
-    for file, some in done:
-        rejections += some
+    for file in done:
         with file.open("rb") as rows:
             shutil.copyfileobj(rows, stream, 1 << 20)
         file.unlink()
-    return rejections

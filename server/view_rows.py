@@ -65,30 +65,40 @@ class Rejection:
         return f"{self.file}:{self.line}{f' {self.within}' if self.within else ''}: {self.said}"
 
 
-def write(view: CompiledView, source: Source, form: Form, to: Path | None) -> list[Rejection]:
-    """Write the view's rows over a source, lazily; return what was rejected."""
+OnRejection = Callable[[Rejection], None]
+"""Is told of each rejection as it comes; none is kept, however many a file has."""
+
+
+def write(view: CompiledView, source: Source, form: Form, to: Path | None, on_rejection: OnRejection) -> None:
+    """Write the view's rows over a source, lazily."""
     with opened(to) as stream:
-        return write_to(stream, view, source, form)
+        write_to(stream, view, source, form, on_rejection)
 
 
 def write_to(
-    stream: IO[bytes], view: CompiledView, source: Source, form: Form | PartForm, *, has_header: bool = True
-) -> list[Rejection]:
-    """Write the view's rows over a source to a stream; return what was rejected.
+    stream: IO[bytes],
+    view: CompiledView,
+    source: Source,
+    form: Form | PartForm,
+    on_rejection: OnRejection,
+    *,
+    has_header: bool = True,
+) -> None:
+    """Write the view's rows over a source to a stream.
 
     Args:
         stream: for bytes.
         view: the compiled view.
         source: what it reads.
         form: how the rows are written.
+        on_rejection: is told of what gave no row.
         has_header: whether CSV begins with the columns' names.
     """
-    rejections: list[Rejection] = []
     at: list[RawResource | Unreadable] = []
 
     def reject(said: str) -> None:
         # A view reads one resource at a time, so the resource at hand is the one that broke it.
-        rejections.append(Rejection(file=at[0].file, line=at[0].line, within=at[0].within, said=said))
+        on_rejection(Rejection(file=at[0].file, line=at[0].line, within=at[0].within, said=said))
 
     def bodies() -> Iterator[bytes]:
         for found in source:
@@ -102,7 +112,6 @@ def write_to(
         reject(": ".join(part for part in (error.reference, error.path, error.problem) if part))
 
     _write_rows(stream, view, bodies(), refuse, form, has_header=has_header)
-    return rejections
 
 
 def _write_rows(

@@ -74,7 +74,11 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
 def test_the_rest_is_read_and_what_is_bad_is_listed(source: Files, tmp_path: Path, jobs: int, form: Form) -> None:
     to = tmp_path / "rows"
 
-    rejected = view_rows.write(VIEW, source, form, to) if jobs == 1 else view_jobs.write(VIEW, source, form, to, jobs)
+    rejected: list[view_rows.Rejection] = []
+    if jobs == 1:
+        view_rows.write(VIEW, source, form, to, rejected.append)
+    else:
+        view_jobs.write(VIEW, source, form, to, jobs, rejected.append)
 
     assert [each.line for each in rejected] == [2 * at for at in range(1, len(BAD) + 1)]
     for found, (_, key, path, problem) in zip(rejected, BAD, strict=True):

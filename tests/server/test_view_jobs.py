@@ -46,8 +46,10 @@ def _line(key: str, number: int) -> str:
 
 
 def test_two_processes_write_the_rows_of_one_in_the_same_order(source: Files, tmp_path: Path) -> None:
-    one = view_rows.write(VIEW, source, "csv", tmp_path / "one.csv")
-    two = view_jobs.write(VIEW, source, "csv", tmp_path / "two.csv", 2)
+    one: list[view_rows.Rejection] = []
+    two: list[view_rows.Rejection] = []
+    view_rows.write(VIEW, source, "csv", tmp_path / "one.csv", one.append)
+    view_jobs.write(VIEW, source, "csv", tmp_path / "two.csv", 2, two.append)
 
     assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
     assert two == one
@@ -59,8 +61,10 @@ def test_two_processes_write_the_rows_of_one_in_the_same_order(source: Files, tm
 def test_two_processes_write_every_form(source: Files, tmp_path: Path, form: view_rows.Form) -> None:
     paths = [tmp_path / f"{name}.{form}.out" for name in ("one", "two")]
 
-    one = view_rows.write(VIEW, source, form, paths[0])
-    two = view_jobs.write(VIEW, source, form, paths[1], 2)
+    one: list[view_rows.Rejection] = []
+    two: list[view_rows.Rejection] = []
+    view_rows.write(VIEW, source, form, paths[0], one.append)
+    view_jobs.write(VIEW, source, form, paths[1], 2, two.append)
 
     assert one == two
     if form == "ndjson":

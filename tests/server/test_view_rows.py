@@ -42,7 +42,11 @@ def source(tmp_path: Path) -> Files:
 def test_csv_holds_no_formula_and_quotes_carriage_returns(source: Files, tmp_path: Path, jobs: int) -> None:
     to = tmp_path / "rows.csv"
 
-    rejected = view_jobs.write(VIEW, source, "csv", to, 2) if jobs > 1 else view_rows.write(VIEW, source, "csv", to)
+    rejected: list[view_rows.Rejection] = []
+    if jobs > 1:
+        view_jobs.write(VIEW, source, "csv", to, 2, rejected.append)
+    else:
+        view_rows.write(VIEW, source, "csv", to, rejected.append)
 
     with to.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
@@ -57,8 +61,10 @@ def test_csv_holds_no_formula_and_quotes_carriage_returns(source: Files, tmp_pat
 def test_other_forms_hold_texts_as_they_are(source: Files, tmp_path: Path) -> None:
     lines, table = tmp_path / "rows.ndjson", tmp_path / "rows.parquet"
 
-    view_rows.write(VIEW, source, "ndjson", lines)
-    view_rows.write(VIEW, source, "parquet", table)
+    rejected: list[view_rows.Rejection] = []
+    view_rows.write(VIEW, source, "ndjson", lines, rejected.append)
+    view_rows.write(VIEW, source, "parquet", table, rejected.append)
+    assert rejected == []
 
     assert [json.loads(line)["family"] for line in lines.read_bytes().splitlines()] == FAMILIES
     assert pyarrow.parquet.read_table(table).column("family").to_pylist() == FAMILIES
