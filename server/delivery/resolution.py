@@ -71,26 +71,35 @@ class Resolver:
     def not_in_chart(self, entries: Sequence[Entry]) -> list[Entry]:
         """Leave out what would be created although the chart holds it: after a lost ledger, or an answer that lied.
 
-        A Provenance is looked for only where something else of its response was found, or where the server asked to
-        wait, which it may do after the work is done. A server that cannot be searched is trusted to hold nothing that
-        the ledger does not know of.
+        A Provenance is looked for only where something else of its response was found, or where it may have been
+        sent, for a server may ask to wait after it did the work. A server that cannot be searched is trusted to hold
+        nothing that the ledger does not know of; what may have been sent there is left to a person.
         """
         new = [entry for entry in entries if not entry.ehr_id]
-        first = [entry for entry in new if entry.kind != "provenance" or entry.state == "waiting"]
-        settled = self._settle_found(first)
+        first = [entry for entry in new if entry.kind != "provenance" or entry.sent_hash]
+        settlements = self._of_found(first)
+        settled = {one.key for one in settlements}
         responses = {entry.response_id for entry in first if entry.key in settled}
-        last = [entry for entry in new if entry not in first and entry.response_id in responses]
-        settled |= self._settle_found(last)
+        settlements += self._of_found([one for one in new if one not in first and one.response_id in responses])
+        settled = {one.key for one in settlements}
+        settlements += [one for entry in new if entry.key not in settled and (one := self._of_not_found(entry))]
+        if settlements:  # in one piece: what refers to what was found is looked for only once
+            self._ledger.settle(self._site.name, settlements)
+        settled = {one.key for one in settlements}
         return [entry for entry in entries if entry.key not in settled]
 
-    def _settle_found(self, entries: Sequence[Entry]) -> set[str]:
+    def _of_found(self, entries: Sequence[Entry]) -> list[Settlement]:
         settlements: list[Settlement] = []
         for group in by_type(entries):
             found = self._found(group)
             settlements += [one for entry in group if found[entry.key] and (one := _of_create(entry, found[entry.key]))]
-        if settlements:
-            self._ledger.settle(self._site.name, settlements)
-        return {settlement.key for settlement in settlements}
+        return settlements
+
+    def _of_not_found(self, entry: Entry) -> Settlement | None:
+        """Settle what may have been sent and cannot be looked for, and what was withdrawn and is proven absent."""
+        if entry.sent_hash and entry.resource_type in self._not_searched:
+            return _manual(entry, "the server does not say whether it has it", maybe_sent=True)
+        return Settlement(key=entry.key, state="planned", reason="proven absent") if entry.is_withdrawn else None
 
     def _found(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
         resource_type = entries[0].resource_type
@@ -114,16 +123,17 @@ class Resolver:
     def of_conflict(self, entry: Entry, status: int) -> Settlement | str:
         """Say what a refused If-Match means.
 
-        Fine if the chart holds what it shall hold. If it still holds what it was last known to hold, only its version
-        went on: then the answer is that version, to be tried with. Anything else is a person's decision.
+        Fine if the chart holds what it shall hold. If it still holds what it was last known to hold, or what was sent
+        and not proven, only its version went on: then the answer is that version, to be tried with. Anything else is
+        a person's decision.
         """
         found = self._lookup.read(entry)
         if found is None:
             return _manual(entry, f"HTTP {status}: gone from the chart")
         if not self._differences(entry.resource(), found):
             return _already_there(entry, found)
-        known = entry.known_resource()
-        if known is not None and found.ehr_version != entry.ehr_version and not self._differences(known, found):
+        ours = [one for one in (entry.known_resource(), entry.unproven_resource()) if one is not None]
+        if found.ehr_version != entry.ehr_version and not all(self._differences(one, found) for one in ours):
             return found.ehr_version
         return _manual(entry, f"HTTP {status}: changed in the chart since it was written")
 

@@ -170,7 +170,8 @@ class Writer:
             seconds = error.retry_after_seconds if error.retry_after_seconds is not None else _BUSY_SECONDS
             due = self._clock.now() + timedelta(seconds=min(seconds, _LONGEST_BUSY_SECONDS))
             return Settlement(
-                key=entry.key, state="waiting", due=timestamp(due), reason=reason, http_status=status
+                key=entry.key, state="waiting", due=timestamp(due), reason=reason, http_status=status,
+                maybe_sent=status >= 500,  # a gateway may say so after the server did the work
             )  # fmt: skip
         if _DUPLICATE_CODES.intersection(error.problem.split()) or (status == 409 and not entry.ehr_id):
             # It says the chart has it already: looked for before anything else is done.

@@ -72,6 +72,11 @@ class Entry:
         decoded: Resource = msgspec.json.decode(self.sent_content or self.content)
         return decoded
 
+    def unproven_resource(self) -> Resource | None:
+        """Decode what was sent and may be in the chart, if there is such a thing."""
+        decoded: Resource | None = msgspec.json.decode(self.sent_content) if self.sent_content else None
+        return decoded
+
     def known_resource(self) -> Resource | None:
         """Decode what the chart is known to hold, if it is known."""
         decoded: Resource | None = msgspec.json.decode(self.ehr_content) if self.ehr_content else None
@@ -115,7 +120,7 @@ def settled(row: dict[str, Any], settlement: Settlement) -> Change:
     taken = row["sent_hash"] or row["delivered_hash"]
     if state in _REPLANNED and taken and taken != row["content_hash"] and (known_id or state not in _TAKEN):
         state = "planned"
-    if state in ("planned", "refused", "waiting") and row["is_withdrawn"] and not known_id:
+    if state in ("planned", "refused", "waiting") and row["is_withdrawn"] and not (known_id or settlement.maybe_sent):
         state = "retracted"
     values = {
         "state": state,

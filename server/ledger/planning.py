@@ -208,8 +208,9 @@ def _changed(held: _Row, values: dict[str, Any]) -> Change:
     """Return the change of a desired content: `planned`, unless what was sent before must be found first."""
     is_open = not held["ehr_id"] and (held["sent_hash"] or _is_taken_without_id(held))
     if is_open or held["state"] in _KEEPS_ITS_STATE:
-        values = {**values, "state": held["state"], "reason": held["reason"]}
-    return Change(key=held["key"], before=held["state"], values={"state": "planned", "reason": "", **values, "due": ""})
+        values = {**values, "state": held["state"], "reason": held["reason"], "due": held["due"]}
+    planned = {"state": "planned", "reason": "", "due": ""}
+    return Change(key=held["key"], before=held["state"], values={**planned, **values})
 
 
 def _may_be_in_chart(held: _Row) -> bool:

@@ -166,7 +166,8 @@ class Verdict:
 
     Attributes:
         exact: resources that the chart holds once and as they shall be, or does not count any more, as the ledger says.
-        left: the others by the ledger's state.
+        left: the others by the ledger's state; `forgotten` is what was withdrawn after the ledger that knew it in the
+            chart was lost.
         faults: every sentence that must not be true: a lie of the ledger, a second copy, books that do not balance.
     """
 
@@ -384,6 +385,9 @@ class World:
             if len([one for one in found if self._is_ours(one)]) > 1:
                 verdict.faults.append(f"twice in the chart: {entry.kind} of {entry.response_id}, {entry.state}")
             is_so = self._is_as_desired(entry, matches)
+            if self.was_ledger_lost and entry.state == "retracted" and not entry.ehr_id and not is_so:
+                verdict.left["forgotten"] += 1
+                continue
             if is_proven(entry.state) and not is_so:
                 verdict.faults.append(f"{entry.state}, but not so: {entry.kind} of {entry.response_id}")
             if is_proven(entry.state):

@@ -63,3 +63,50 @@ def test_a_server_that_was_too_slow_is_not_taken_to_say_that_it_has_it(single: W
     single.rest()
 
     assert (single.judged().faults, dict(single.judged().left)) == ([], {})
+
+
+def test_what_a_busy_server_took_all_the_same_is_taken_back_with_its_response(single: World) -> None:
+    single.ehr.arm("503-retry-after-after-effect", resource_type="Observation")
+    single.say("r0", Said(answer=3))
+    single.deliver()
+    single.withdraw("r0")
+    single.rest()
+
+    assert [one["status"] for one in single.ehr.chart.current("Observation")] == ["entered-in-error"]
+    assert (single.judged().faults, dict(single.judged().left)) == ([], {})
+
+
+def test_what_a_busy_server_did_not_take_is_not_created_to_be_taken_back(single: World) -> None:
+    single.ehr.arm("503-retry-after", resource_type="Observation", on="create")
+    single.say("r0", Said(answer=3))
+    single.deliver()
+    single.withdraw("r0")
+    single.rest()
+
+    assert single.ehr.chart.current("Observation") == []
+    assert (single.judged().faults, dict(single.judged().left)) == ([], {})
+
+
+def test_our_own_update_that_a_busy_server_did_is_no_foreign_change(single: World) -> None:
+    single.say("r0", Said(answer=3))
+    single.rest()
+    single.amend("r0", 4)
+    single.ehr.arm("503-retry-after-after-effect", on="update")
+    single.deliver()
+    single.amend("r0", 5)
+    single.rest()
+
+    assert (single.judged().faults, dict(single.judged().left)) == ([], {})
+
+
+def test_a_provenance_is_found_though_a_delivery_after_a_lost_ledger_was_killed(single: World) -> None:
+    single.say("r0", Said(answer=3))
+    single.rest()
+    single.lose_ledger()
+    for steps in range(1, 8):
+        single.deliver(steps=steps)
+        single.wait()
+    single.rest()
+
+    assert len(single.ehr.chart.current("Provenance")) == 1
+    assert (single.judged().faults, dict(single.judged().left)) == ([], {})
