@@ -8,7 +8,7 @@ SEKMET := .sekmet
 VALIDATORS := .npm-validators
 ENGINES := .engines
 
-.PHONY: demo test lint types imports wheel benchmark benchmark-views clean
+.PHONY: demo test lint types imports wheel benchmark benchmark-delivery benchmark-views clean
 
 demo: $(VENV)/.installed $(SEKMET)/.installed
 	$(BIN)/outcome-bridge demo
@@ -32,6 +32,9 @@ wheel: $(VENV)/.installed-dev
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
+
+benchmark-delivery: $(VENV)/.installed-dev $(SEKMET)/.installed
+	$(BIN)/python tests/benchmarks/delivery.py
 
 benchmark-views: $(ENGINES)/.installed
 	$(ENGINES)/bin/python tests/benchmarks/views.py
