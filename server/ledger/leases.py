@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from server.ledger import states
 from server.ledger.schema import outcomes, responses
 
+_LEASED = [responses.c.leased_by != sa.literal_column("''")]  # says the index's own condition, so that it is used
+
 
 def take_due(
     connection: sa.Connection, site: str, worker: str, *, after: str | None, most: int, now: str, until: str
@@ -36,7 +38,8 @@ def hold(connection: sa.Connection, site: str, worker: str, keys: Sequence[str],
     if connection.dialect.name != "postgresql":
         return
     of_keys = sa.select(outcomes.c.response_id).where(outcomes.c.site == site, outcomes.c.key.in_(keys))
-    leased = held_by(site, worker, now).where(responses.c.response_id.in_(of_keys))
+    leased = sa.select(responses.c.response_id).where(*_leased_to(site, worker, now))
+    leased = leased.where(responses.c.response_id.in_(of_keys))
     connection.execute(leased.order_by(responses.c.response_id).with_for_update())
     rows = sa.select(outcomes.c.key).where(outcomes.c.site == site, outcomes.c.key.in_(keys))
     connection.execute(rows.order_by(outcomes.c.key).with_for_update())
@@ -44,21 +47,24 @@ def hold(connection: sa.Connection, site: str, worker: str, keys: Sequence[str],
 
 def give_back(connection: sa.Connection, site: str, worker: str) -> None:
     """End every lease of a worker."""
-    held = responses.update().where(responses.c.site == site, responses.c.leased_by == worker)
+    held = responses.update().where(responses.c.site == site, *_LEASED, responses.c.leased_by == worker)
     connection.execute(held.values(leased_by="", leased_until=""))
 
 
 def renew(connection: sa.Connection, site: str, worker: str, until: str) -> None:
     """Let a worker's leases last longer."""
-    held = responses.update().where(responses.c.site == site, responses.c.leased_by == worker)
+    held = responses.update().where(responses.c.site == site, *_LEASED, responses.c.leased_by == worker)
     connection.execute(held.values(leased_until=until))
 
 
-def held_by(site: str, worker: str, now: str) -> sa.Select[Any]:
-    """Return the query for the ids of the responses that a worker holds."""
-    return sa.select(responses.c.response_id).where(
-        responses.c.site == site, responses.c.leased_by == worker, responses.c.leased_until > now
-    )
+def is_held_by(site: str, worker: str, now: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a worker holds the response of an outcome."""
+    held = sa.exists().where(responses.c.response_id == outcomes.c.response_id, *_leased_to(site, worker, now))
+    return held.correlate(outcomes)
+
+
+def _leased_to(site: str, worker: str, now: str) -> list[sa.ColumnElement[bool]]:
+    return [responses.c.site == site, responses.c.leased_by == worker, responses.c.leased_until > now]
 
 
 def latest(connection: sa.Connection, site: str, now: str) -> str:
@@ -69,7 +75,7 @@ def latest(connection: sa.Connection, site: str, now: str) -> str:
         sa.or_(outcomes.c.state.in_(sorted(states.DUE)), outcomes.c.is_open.is_(True)),
     )
     query = sa.select(sa.func.max(responses.c.leased_until)).where(
-        responses.c.site == site, responses.c.leased_by != "", responses.c.leased_until > now, unfinished
+        responses.c.site == site, *_LEASED, responses.c.leased_until > now, unfinished
     )
     return connection.scalar(query) or ""
 

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 TEXT: Final = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
+_IS_LEASED: Final = sa.text("leased_by <> ''")  # a few rows, found without reading the others
+
 metadata = sa.MetaData()
 
 
@@ -86,6 +88,7 @@ responses = sa.Table(
     _text("leased_by"),  # the worker that alone may send what belongs to it
     _text("leased_until"),
     sa.Column("release", sa.Integer),  # by which a person let it be sent
+    sa.Index("response_leased", "site", "leased_by", sqlite_where=_IS_LEASED, postgresql_where=_IS_LEASED),
 )
 
 releases = sa.Table(

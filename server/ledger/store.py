@@ -194,17 +194,32 @@ class Ledger:
             return leases.latest(connection, site, self.now())
 
     def claim(
-        self, site: str, keys: Sequence[str], *, request_id: str, interaction: str, worker: str, seconds: float
+        self,
+        site: str,
+        keys: Sequence[str],
+        *,
+        request_id: str | Mapping[str, str],
+        interaction: str,
+        worker: str,
+        seconds: float,
     ) -> list[Entry]:
         """Record that a request with these resources is about to leave; returns those that may go in it.
 
         Only what is due and leased to the worker is claimed, and its leases are renewed.
+
+        Args:
+            site: whose.
+            keys: of the resources.
+            request_id: of the one request that all of them go in, or of each one's own, by key.
+            interaction: `create`, `update` or `transaction`; for the record.
+            worker: who sends.
+            seconds: how long from now the worker keeps its leases.
         """
         moment, until = self.now(), timestamp(self._now() + timedelta(seconds=seconds))
         statement = (
             outcomes.update()
             .where(outcomes.c.site == site, outcomes.c.key.in_(keys), state_is_one_of(states.DUE))
-            .where(outcomes.c.response_id.in_(leases.held_by(site, worker, moment)))
+            .where(leases.is_held_by(site, worker, moment))
             .values(state="sending", is_open=True, sent_hash=outcomes.c.content_hash, sent_at=moment)
             .values(reason="", due="", changed_at=moment, sent_content=outcomes.c.content)
             .returning(*_ENTRY_COLUMNS)
@@ -212,35 +227,35 @@ class Ledger:
         with self._engine.begin() as connection:
             leases.hold(connection, site, worker, keys, moment)
             claimed = [_entry(row) for row in connection.execute(statement).mappings()]
-            attempt = {"site": site, "request_id": request_id, "interaction": interaction, "sent_at": moment}
+            attempt = {"site": site, "interaction": interaction, "sent_at": moment, "result": "sending"}
             if claimed:
                 rows = [
-                    {**attempt, "key": entry.key, "content_hash": entry.content_hash, "result": "sending"}
-                    for entry in claimed
+                    {
+                        **attempt,
+                        "key": one.key,
+                        "content_hash": one.content_hash,
+                        "request_id": _of_key(request_id, one.key),
+                    }
+                    for one in claimed
                 ]
                 connection.execute(attempts.insert(), rows)
                 leases.renew(connection, site, worker, until)
         return sorted(claimed, key=_sending_order)
 
-    def settle(self, site: str, settlements: Sequence[Settlement], *, request_id: str = "") -> None:
-        """Record what came of a request, or of looking for what was on its way."""
+    def settle(self, site: str, settlements: Sequence[Settlement], *, request_id: str | Mapping[str, str] = "") -> None:
+        """Record what came of a request, or of looking for what was on its way.
+
+        Args:
+            site: whose.
+            settlements: what came of each resource.
+            request_id: of the one request that all of them went in, or of each one's own, by key; empty: of none.
+        """
         moment = self.now()
         with self._engine.begin() as connection:
             held = locked(connection, site, [settlement.key for settlement in settlements])
             change_rows(connection, site, [settled(held[one.key], one) for one in settlements], moment)
             if request_id and settlements:
-                connection.execute(
-                    attempts.update().where(
-                        attempts.c.site == site,
-                        attempts.c.request_id == request_id,
-                        attempts.c.key == sa.bindparam("of_key"),
-                    ),
-                    [
-                        {"of_key": one.key, "settled_at": moment, "http_status": one.http_status, "result": one.state,
-                         "reason": one.reason}
-                        for one in settlements
-                    ],
-                )  # fmt: skip
+                _settle_attempts(connection, site, settlements, request_id, moment)
 
     def forget(self, site: str, keys: Sequence[str]) -> int:
         """Make what was proven missing from the chart due again, as new; returns how many resources that are."""
@@ -446,6 +461,29 @@ def _count_as(connection: sa.Connection, site: str, keys: Sequence[str], observa
 
 def _withdrawals(rows: Mapping[str, Row], rules: Rules) -> list[planning.Change]:
     return [change for row in rows.values() if (change := planning.withdrawal(row, rules))]
+
+
+def _settle_attempts(
+    connection: sa.Connection,
+    site: str,
+    settlements: Sequence[Settlement],
+    request_id: str | Mapping[str, str],
+    moment: str,
+) -> None:
+    of_request = attempts.c.request_id == sa.bindparam("of_request")
+    attempt = attempts.update().where(attempts.c.site == site, of_request, attempts.c.key == sa.bindparam("of_key"))
+    names = ("http_status", "result", "reason")
+    answered = attempt.values(settled_at=moment, **{name: sa.bindparam(f"new_{name}") for name in names})
+    rows = [
+        {"of_key": one.key, "of_request": _of_key(request_id, one.key), "new_http_status": one.http_status,
+         "new_result": one.state, "new_reason": one.reason}
+        for one in settlements
+    ]  # fmt: skip
+    connection.execute(answered, rows)
+
+
+def _of_key(request_id: str | Mapping[str, str], key: str) -> str:
+    return request_id if isinstance(request_id, str) else request_id[key]
 
 
 def _entry(row: sa.RowMapping) -> Entry:

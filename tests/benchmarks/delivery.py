@@ -5,7 +5,7 @@
 In each round every way of sending takes its turn, in another order: a bare loop over `requests` that posts, one by one,
 the bodies that our delivery sends; the same loop in four threads; our delivery one by one, with one and with four
 connections; our delivery in transactions. Each writes the same number of resources, into one server. Ratios are medians
-over rounds, each to the loop of the same round. Not a test: figures depend on the machine. The targets stand beside them.
+over rounds, each to the loop of the same round. Not a test: figures depend on the machine. Targets stand beside them.
 """
 
 # ruff: noqa: E402 - the module that starts PostgreSQL lies with the tests that it was made for
@@ -76,9 +76,7 @@ def outcome(number: int, whence: outcomes.Origin) -> outcomes.Outcome:
         patient_id=f"p{number:06}",
         status="completed",
         version_id="1",
-        moment=Moment(
-            day=date(2012, 5, 4), instant=datetime(2012, 5, 4, 7, 15, tzinfo=UTC), text="2012-05-04T07:15:00Z"
-        ),
+        moment=Moment(day=MOMENT.date(), instant=MOMENT, text="2012-05-04T07:15:00Z"),
         instrument_version="1",
         answered_by=f"Patient/p{number:06}",
         score=score,
