@@ -7,6 +7,7 @@ sent, because what follows refers to the id that the server gave.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource, encode
@@ -39,7 +40,8 @@ def send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
         return [created(claimed[0], writer.client.create(entry.resource_type, body, request_id=request_id))]
 
     def update(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
-        return [_updated(claimed[0], writer, resolver, request_id)]
+        with_older = replace(claimed[0], sent_content=entry.sent_content)  # what may be there of an earlier request
+        return [_updated(with_older, writer, resolver, request_id)]
 
     writer.attempt([entry], *(("update", update) if entry.ehr_id else ("create", create)))
     resolver.look_again([entry.key])
@@ -48,6 +50,11 @@ def send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
 def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) -> Settlement:
     body = encode({**_shaped(entry, writer), "id": entry.ehr_id})
     version, conflicts = entry.ehr_version, 0
+    if not version:  # the server did not say: nobody else's change may be written over
+        read = resolver.of_conflict(entry, status=None)
+        if isinstance(read, Settlement):
+            return read
+        version = read
     while True:
         try:
             answer = writer.client.update(
@@ -58,7 +65,7 @@ def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) 
             if error.status not in CONFLICT:
                 raise
             conflicts += 1
-            known = resolver.of_conflict(entry, error.status)
+            known = resolver.of_conflict(entry, status=error.status)
             if isinstance(known, Settlement) or conflicts >= _MOST_CONFLICTS:
                 return known if isinstance(known, Settlement) else resolver.given_up(entry, error.status)
             version = known

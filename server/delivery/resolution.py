@@ -120,22 +120,24 @@ class Resolver:
         if wanted := [one for one in entries if one.is_taken_without_id or _is_said_to_be_there(one)]:
             self.resolve(wanted)
 
-    def of_conflict(self, entry: Entry, status: int) -> Settlement | str:
-        """Say what a refused If-Match means.
+    def of_conflict(self, entry: Entry, *, status: int | None) -> Settlement | str:
+        """Say what a refused If-Match means, or, with no status, what is there before its version is known.
 
         Fine if the chart holds what it shall hold. If it still holds what it was last known to hold, or what was sent
         and not proven, only its version went on: then the answer is that version, to be tried with. Anything else is
         a person's decision.
         """
+        answer = f"HTTP {status}: " if status else ""
         found = self._lookup.read(entry)
         if found is None:
-            return _manual(entry, f"HTTP {status}: gone from the chart")
+            return _manual(entry, f"{answer}gone from the chart")
         if not self._differences(entry.resource(), found):
             return _already_there(entry, found)
         ours = [one for one in (entry.known_resource(), entry.unproven_resource()) if one is not None]
-        if found.ehr_version != entry.ehr_version and not all(self._differences(one, found) for one in ours):
+        is_another = found.ehr_version != entry.ehr_version or not entry.ehr_version
+        if is_another and not all(self._differences(one, found) for one in ours):
             return found.ehr_version
-        return _manual(entry, f"HTTP {status}: changed in the chart since it was written")
+        return _manual(entry, f"{answer}changed in the chart since it was written")
 
     def given_up(self, entry: Entry, status: int) -> Settlement:
         """Leave an entry whose version in the chart goes on and on to a person."""

@@ -30,10 +30,16 @@ class Transactions:
     """As few requests as the site's limit allows."""
 
     def deliver(self, groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
-        """Send the groups in as few transactions as the site's limit allows; Devices, which all refer to, first."""
+        """Send the groups in as few transactions as the site's limit allows; Devices, which all refer to, first.
+
+        A group with an update for which no version is known goes one by one, for that is read first.
+        """
         devices = [group for group in groups if not group[0].response_id]
-        for batch in [*([group] for group in devices), *_packed(groups, writer.site.limits.entries_per_transaction)]:
+        unversioned = [group for group in groups if any(one.ehr_id and not one.ehr_version for one in group)]
+        others = [group for group in groups if group not in unversioned]
+        for batch in [*([group] for group in devices), *_packed(others, writer.site.limits.entries_per_transaction)]:
             _send(batch, writer, resolver)
+        OneByOne().deliver([group for group in unversioned if group not in devices], writer, resolver)
 
 
 def _packed(groups: Sequence[Group], limit: int) -> Iterator[list[Group]]:

@@ -46,12 +46,12 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     "duplicate": _READ_BACK | _CHANGED,
     "unreadable": _READ_BACK | _CHANGED,
     "refused": _CHANGED | {"refused", "retracted"},
-    "waiting": _CHANGED | {"sending", "retracted", "already_there", "duplicate", "refused"},
+    "waiting": _CHANGED | {"waiting", "sending", "retracted", "already_there", "duplicate", "refused"},
     "manual": _CHANGED | {"retracted", "verified", "already_there", "duplicate"},
     "retracted": _CHANGED | {"retracted", "missing", "altered", "duplicate", "unreadable"},
 }  # fmt: skip
-"""From each state, the states that may follow. A changed desired content keeps `sending` and `unknown`; every other
-state becomes `planned`, or `manual` where the site permits no such change."""
+"""From each state, the states that may follow. A changed desired content keeps `sending` and `unknown`, and what may
+have been sent keeps `waiting`; every other state becomes `planned`, or `manual` where the site permits no such change."""
 
 IN_CHART: Final[frozenset[State]] = _READ_BACK | {"accepted", "already_there"}
 """States of what the chart is said to hold: what `reconcile` reads back, besides what a person was asked to mend."""
