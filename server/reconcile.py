@@ -195,9 +195,10 @@ def _is_out_of_reach(entry: Entry) -> bool:
 
 
 def _left_to_person(entry: Entry, settlement: Settlement) -> Settlement:
-    """Keep why a person must see to it; where one said it was done, and it differs, say so."""
+    """Keep why a person must see to it; where one said it was done, and it differs in more than our note, say so."""
     reason = entry.reason.partition(";")[0]
-    if BY_HAND in reason and settlement.state == "altered":
+    is_note_alone = all(path.startswith("note") for path in settlement.reason.split(", "))
+    if BY_HAND in reason and settlement.state == "altered" and not is_note_alone:
         reason = f"{reason}; the chart differs: {settlement.reason}"
     return Settlement(key=entry.key, state="manual", reason=reason if BY_HAND in reason else entry.reason)
 

@@ -18,8 +18,9 @@ _WHY: Final = "The reason; kept for good."
 
 
 def _person_options(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    who = click.option("--who", required=required, default=None if required else "", metavar="TEXT", help=_WHO)
-    why = click.option("--why", required=required, default=None if required else "", metavar="TEXT", help=_WHY)
+    rule: dict[str, Any] = {"required": True} if required else {"default": ""}  # a default would satisfy `required`
+    who = click.option("--who", metavar="TEXT", help=_WHO, **rule)
+    why = click.option("--why", metavar="TEXT", help=_WHY, **rule)
     return lambda command: who(why(command))
 
 

@@ -57,7 +57,7 @@ def show_work(
         terminal.say(f"... and {len(left.items) - _MOST_SHOWN} more; --format json lists them all")
     terminal.say(f"Left to a person at {site}: {len(left.items)} resources.")
     if left.said_done:
-        terminal.say(f"Done by hand, as persons said, and not read back: {left.said_done}.")
+        terminal.say(f"Done by hand, as persons said, and not proven: {left.said_done}.")
 
 
 def show_history(terminal: Terminal, site: str, past: Past) -> None:
