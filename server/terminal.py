@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -61,7 +62,7 @@ class Terminal:
 
     def remark(self, text: str) -> None:
         """Show a line on standard error, whatever the output is."""
-        self._err.print(text)
+        click.echo(text, err=True)  # a line as it is: not wrapped, and fast where there are many
 
     def document(self, kind: str, document: Mapping[str, Any]) -> None:
         """Keep a document for `finish`; a command that does several things keeps several."""
