@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from integration.outcomes import Outcome, Resource, content_hash
+import msgspec
+
+from integration.outcomes import Outcome, Resource, content_hash, encode
 from server.delivery import comparison
 from server.delivery.comparison import Difference
 from server.ledger import Entry, Ledger, PlanCounts
@@ -92,7 +94,8 @@ class Planner:
 
     def _differences(self, shaped: Shaped, entry: Entry) -> list[Difference]:
         amended = self._profile.amended(shaped.resource) if entry.ehr_id else None
-        return comparison.changes(amended or shaped.resource, entry.resource(), base_url="")
+        planned: Resource = msgspec.json.decode(encode(amended or shaped.resource))  # as the ledger would hold it
+        return comparison.changes(planned, entry.resource(), base_url="")
 
     def _desired(self, device: Resource, outcomes: Iterable[Outcome]) -> Iterator[Desired]:
         devices = self._profile.shape_device(device)
