@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from server.delivery.comparison import differences
+from server.delivery.comparison import changes, differences
 
 DESIRED: dict[str, Any] = {
     "resourceType": "Observation",
@@ -158,3 +158,21 @@ def test_what_can_turn_a_resource_counts_even_if_we_sent_none() -> None:
 
     assert sparse_paths({**desired, "status": "entered-in-error"}, desired) == ["status"]
     assert sparse_paths({**desired, "valuesEntered": 1}, desired) == []
+
+
+def test_each_difference_says_what_the_chart_holds_and_what_it_shall_hold() -> None:
+    desired = {
+        "resourceType": "Observation",
+        "status": "final",
+        "valueQuantity": {"value": 58.8},
+        "note": [{"text": "a"}],
+    }
+    found = {"resourceType": "Observation", "status": "final", "valueQuantity": {"value": 61.3}, "issued": "2026"}
+
+    changed = changes(desired, found, base_url="http://h/fhir")
+
+    assert [(one.path, one.old, one.new) for one in changed] == [
+        ("valueQuantity.value", 61.3, 58.8),
+        ("note", None, [{"text": "a"}]),
+        ("issued", "2026", None),
+    ]
