@@ -13,6 +13,7 @@ import msgspec
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
 from integration.settings import Site
+from integration.sources import search
 from integration.sources.client import FhirClient
 from server.ledger import Entry, Ledger, Settlement
 from server.ledger.states import DUE
@@ -21,6 +22,7 @@ OPTED_OUT: Final = "withheld: the patient opted out"
 LABELLED: Final = "withheld: a security label stops it"
 NOT_RELEASED: Final = "withheld: waits for a person's release"
 _GONE = (404, 410)
+_PATIENTS_PER_SEARCH: Final = 40
 
 FindPatient = Callable[[str], bytes | None]
 """The Patient as the source of the responses has it, JSON; None if it has none of this id."""
@@ -105,7 +107,22 @@ class Safeguards:
         if not self._settings.check_patient:
             return {}
         known = self._ledger.decisions.patients(self._site.name, patient_ids)
-        return {one: self._problem(one, client) for one in sorted(patient_ids) if known.get(one) != ""}
+        new = sorted(one for one in patient_ids if known.get(one) != "")
+        together = self._read_together(new, client) if len(new) > 1 else {}
+        return {one: self._problem(one, client, together.get(one)) for one in new}
+
+    def _read_together(self, patient_ids: Sequence[str], client: FhirClient) -> dict[str, Resource]:
+        """Read Patients by search, many at once, by id; who is not among what was found is read alone."""
+        found: dict[str, Resource] = {}
+        for start in range(0, len(patient_ids), _PATIENTS_PER_SEARCH):
+            some = patient_ids[start : start + _PATIENTS_PER_SEARCH]
+            try:
+                page = next(search.pages(client, "Patient", {"_id": ",".join(some), "_count": str(len(some))}))
+            except ServerRefusedError:
+                return found
+            patients = [msgspec.json.decode(body) for body in page.resources]
+            found |= {one["id"]: one for one in patients if one.get("resourceType") == "Patient" and one["id"] in some}
+        return found
 
     def _record(self, entries: Sequence[Entry], judgement: Judgement) -> None:
         with self._lock:
@@ -120,10 +137,10 @@ class Safeguards:
             settlements = [Settlement(key=key, state="manual", reason=reason) for key, reason in problems.items()]
             self._ledger.settle(self._site.name, settlements)
 
-    def _problem(self, patient_id: str, client: FhirClient) -> str:
+    def _problem(self, patient_id: str, client: FhirClient, theirs: Any) -> str:
         """Return why nothing may be written to a patient; empty if the EHR's Patient agrees with the source's."""
         try:
-            theirs = client.read("Patient", patient_id).json()
+            theirs = theirs or client.read("Patient", patient_id).json()
         except ServerRefusedError as error:
             if error.status in _GONE:
                 return "the EHR does not know the patient"

@@ -147,6 +147,30 @@ def test_a_patient_is_read_before_the_first_write_only(
     assert chart.log.count(("GET", "Patient/patient-of-a")) == 1
 
 
+def test_many_patients_are_read_at_once_and_whoever_is_not_found_so_alone(
+    chart: Any, plan: Callable[..., object], send: Send, patients: dict[str, Any]
+) -> None:
+    patients["patient-of-c"] = {**SOURCE, "id": "patient-of-c"}
+    answer = chart._get
+
+    def lose_c(request: Any, path: str) -> Any:
+        if path != "Patient":
+            return answer(request, path)
+        held = chart.held["Patient"]
+        chart.held["Patient"] = {name: one for name, one in held.items() if not name.endswith("c")}
+        try:
+            return answer(request, path)
+        finally:
+            chart.held["Patient"] = held
+
+    chart._get = lose_c
+    plan("a", "b", "c")
+
+    assert send().remaining == 0
+    assert observations(chart) == 9
+    assert [path for _, path in chart.log if path.startswith("Patient")] == ["Patient", "Patient/patient-of-c"]
+
+
 def test_what_a_person_put_right_goes_on(
     *, chart: Any, ledger: Ledger, plan: Callable[..., object], send: Send, patients: dict[str, dict[str, Any]]
 ) -> None:
