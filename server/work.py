@@ -89,7 +89,7 @@ class WorkList:
 
 def work_list(ledger: Ledger, site: str, profile: WriteProfile) -> WorkList:
     """Read what is left to persons; what a document stands for is not."""
-    entries = [one for one in _entries(ledger, site) if not _goes_along(one)]
+    entries = [one for one in _entries(ledger, site) if not goes_along(one)]
     items = [_item(one, profile) for one in entries if not is_said_done(one)]
     ordered = sorted(items, key=lambda one: (one.response_id, one.key))
     return WorkList(items=tuple(ordered), said_done=len(entries) - len(items))
@@ -119,7 +119,7 @@ def _entries(ledger: Ledger, site: str) -> Iterator[Entry]:
         after = entries[-1].key
 
 
-def _goes_along(entry: Entry) -> bool:
+def goes_along(entry: Entry) -> bool:
     """Whether something else settles it: a document that stands for it, or what it refers to."""
     stands_elsewhere = entry.kind in _OUTCOMES and entry.observations == 0
     return entry.state == "refused" and (stands_elsewhere or entry.reason == REFERS_TO_REFUSED)

@@ -16,6 +16,7 @@ from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
+from server import work
 from server.delivery import comparison, references
 from server.delivery.breaker import Breaker
 from server.delivery.comparison import Difference
@@ -41,6 +42,7 @@ DUPLICATE: Final = "more than one in the chart"
 GONE: Final = "gone from the chart"
 CHANGED: Final = "changed in the chart since it was written"
 THERE_BUT_DIFFERENT: Final = "in the chart already, with other content"
+NOT_READABLE: Final = "the server does not let us read what it holds"
 REFERS: Final = "waits for an outcome that it refers to"
 _OPEN: Final[frozenset[State]] = frozenset(("sending", "unknown", "accepted"))
 _BATCH: Final = 200
@@ -81,16 +83,14 @@ class DryRun:
     """What a delivery would do to one site's chart; the unit is one resource.
 
     Attributes:
-        prospects: of everything due or on its way, in order of response.
+        prospects: what is on its way, what is due in order of response, what is due later, what a person has already.
         left_out: what this site never gets: by kind, why.
-        with_person: resources that a person must see to already; a delivery leaves them alone.
         most_writes: how many resources one delivery writes at most; None is no limit.
         stopped: why a delivery would send nothing now; the chart was not read then.
     """
 
     prospects: Sequence[Prospect]
     left_out: Mapping[str, str]
-    with_person: int
     most_writes: int | None
     stopped: str = ""
 
@@ -141,9 +141,8 @@ def dry_run(
         prospects += looking.prospects(batch)
         on_progress(len(prospects), sum(counts[state] for state in DUE))
     return DryRun(
-        prospects=prospects if stopped else [*looking.open(), *prospects, *looking.waiting(prospects)],
+        prospects=prospects if stopped else [*looking.open(), *prospects, *looking.others(prospects)],
         left_out=profile.left_out(),
-        with_person=counts["manual"] + counts["refused"],
         most_writes=site.limits.writes_per_run,
         stopped=stopped,
     )
@@ -176,14 +175,15 @@ class _Looking:
             if entry.state != "accepted" or entry.is_taken_without_id:
                 yield _prospect(entry, "read_first", reason=entry.reason)
 
-    def waiting(self, looked_at: Sequence[Prospect]) -> Iterator[Prospect]:
-        """Yield what is due later."""
+    def others(self, looked_at: Sequence[Prospect]) -> Iterator[Prospect]:
+        """Yield what is due later, and what a person must see to already, with what the chart shall hold."""
         known = {one.key for one in looked_at}
-        return (
-            _prospect(entry, "wait", reason=entry.reason)
-            for entry in self._in_state(frozenset(("waiting",)))
-            if entry.key not in known
-        )
+        for entry in self._in_state(frozenset(("waiting",))):
+            if entry.key not in known:
+                yield _prospect(entry, "wait", reason=entry.reason)
+        for entry in self._in_state(frozenset(("manual", "refused"))):
+            if not (work.goes_along(entry) or work.is_said_done(entry)):
+                yield self._with_person(entry)
 
     def prospects(self, entries: Sequence[Entry]) -> list[Prospect]:
         """Return what would become of entries that are due, in their order."""
@@ -261,16 +261,33 @@ class _Looking:
         reason = THERE_BUT_DIFFERENT if changes else ""
         return _prospect(entry, action, reason=reason, changes=changes, ehr_id=found[0].ehr_id)
 
+    def _with_person(self, entry: Entry) -> Prospect:
+        found = self._read(entry) if entry.ehr_id else None
+        if found == NOT_READABLE:
+            return _prospect(entry, "person", reason=f"{entry.reason}; {NOT_READABLE}")
+        there: Resource = found.resource if isinstance(found, Found) else {"resourceType": entry.resource_type}
+        changes = self._changes(entry.resource(), there, self._ehr_ids([entry]))
+        return _prospect(entry, "person" if changes else "nothing", reason=entry.reason, changes=changes)
+
     def _of_update(self, entry: Entry, ids: Mapping[str, str]) -> Prospect:
-        found = self._lookup.read(entry)
-        if found is None:
-            return _prospect(entry, "person", reason=GONE)
+        found = self._read(entry)
+        if not isinstance(found, Found):
+            return _prospect(entry, "person", reason=found)
         changes = self._changes(entry.resource(), found.resource, ids)
         if not changes:
             return _prospect(entry, "nothing")
         reason = self._obstacle(entry, found, ids)
         action: Action = "person" if reason else "retract" if entry.is_withdrawn else "amend"
         return _prospect(entry, action, reason=reason, changes=changes)
+
+    def _read(self, entry: Entry) -> Found | str:
+        """Return what the chart holds under the id that is known, or why that cannot be said."""
+        try:
+            return self._lookup.read(entry) or GONE
+        except ServerRefusedError as error:
+            if error.status not in _FORBIDDEN:
+                raise
+            return NOT_READABLE
 
     def _obstacle(self, entry: Entry, found: Found, ids: Mapping[str, str]) -> str:
         """Return why a resource that differs is not written over; empty if it is."""

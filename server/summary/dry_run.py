@@ -41,8 +41,8 @@ def show_dry_run(terminal: Terminal, site: str, report: DryRun, *, refusal: str)
         terminal.say(f"For a person, {count}: {reason}.")
     for line in _losses(report):
         terminal.say(line)
-    if report.with_person:
-        terminal.say(f"A person has {report.with_person} others already: outcome-bridge work --site {site}")
+    if report.totals.get("person"):
+        terminal.say(f"What a person is to do: outcome-bridge work --site {site}")
     if report.most_writes is not None:
         terminal.say(f"One delivery writes at most {report.most_writes} (limits.writes_per_run).")
     if refusal:
@@ -81,8 +81,9 @@ def _show_action(terminal: Terminal, action: Action, prospects: Sequence[Prospec
 
 def _row(one: Prospect) -> tuple[str, ...]:
     place = f"{one.resource_type}/{one.ehr_id}" if one.ehr_id else "-"
-    changes = one.changes if one.action != "create" else _essential(one.changes)
-    return one.response_id or "-", one.patient_id or "-", one.kind, place, one.reason or changed(changes)
+    changes = one.changes if one.ehr_id else _essential(one.changes)
+    said_of_it = "\n".join(part for part in (one.reason, changed(changes)) if part)
+    return one.response_id or "-", one.patient_id or "-", one.kind, place, said_of_it
 
 
 def _essential(changes: Sequence[Difference]) -> list[Difference]:
@@ -127,7 +128,6 @@ def _document(site: str, report: DryRun, refusal: str) -> dict[str, Any]:
         "totals": {action: report.totals.get(action, 0) for action in ACTIONS},
         "dropped": report.dropped,
         "left_out": dict(report.left_out),
-        "with_person": report.with_person,
         "most_writes": report.most_writes,
         "stopped": report.stopped,
         "refusal": refusal,

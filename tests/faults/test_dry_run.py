@@ -14,7 +14,16 @@ from ehr_simulator import Simulator
 
 from integration.settings import Safeguards as Keys
 from server.delivery import dry_run as dry_running
-from server.delivery.dry_run import CHANGED, DUPLICATE, GONE, REFERS, THERE_BUT_DIFFERENT, DryRun, Prospect
+from server.delivery.dry_run import (
+    CHANGED,
+    DUPLICATE,
+    GONE,
+    NOT_READABLE,
+    REFERS,
+    THERE_BUT_DIFFERENT,
+    DryRun,
+    Prospect,
+)
 from server.delivery.safeguards import NOT_RELEASED, OPTED_OUT, Safeguards
 from server.ledger.decisions import Breaker
 from server.ledger.entries import timestamp
@@ -137,8 +146,9 @@ def test_where_nothing_may_be_written_over_an_amendment_is_a_persons(ehr: Simula
 
     report = look(world)
 
-    assert report.totals == {}  # the plan left it to a person already
-    assert report.with_person == 2
+    assert {(one.action, one.reason) for one in report.prospects} == {("person", NOT_AMENDED)}  # since it was planned
+    [physical] = [one for one in by_kind(report)["physical"].changes if one.path == "valueQuantity.value"]
+    assert (physical.old, physical.new) == (50, 75)
     keys = [one.key for one in world.ledger.in_state(world.site.name, ["manual"])]
     world.ledger.decisions.again(world.site.name, keys, who="Dr. Moreau", why="a test")
     assert {(one.action, one.reason) for one in look(world).prospects} == {("person", NOT_AMENDED)}
@@ -216,6 +226,19 @@ def test_a_change_of_the_version_alone_is_written_over(generic: World) -> None:
     generic.ehr.foreign_edit(f"Observation/{ids['physical']}", {"status": "final"})  # as it was
 
     assert by_kind(look(generic))["physical"].action == "amend"
+
+
+def test_what_the_server_does_not_let_us_read_is_said_to_be_so(world: World) -> None:
+    world.say("r1", Said(answer=3))
+    world.deliver()
+    world.amend("r1", 4)
+    world.ehr.configure(may_read=False)
+
+    report = look(world, check_patient=False)
+
+    scores = [one for one in report.prospects if one.kind in ("physical", "psychological")]
+    assert len(scores) == 2
+    assert all(one.action == "person" and NOT_READABLE in one.reason for one in scores)
 
 
 def test_another_patient_in_the_ehr_is_a_persons_and_nothing_is_noted(world: World) -> None:
