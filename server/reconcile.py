@@ -78,7 +78,8 @@ def reconcile(
     """Read back everything that the chart is said to hold, and record in the ledger what was found.
 
     What is missing, and what somebody altered, can be written again, if that is wanted and the site takes it. Left to
-    a person is what was taken back in the chart on purpose (entered-in-error), and what is there more than once.
+    a person is what was done in the chart on purpose (taken back, moved to another patient), and what is there more
+    than once.
 
     Args:
         ledger: what the chart shall hold.
@@ -119,7 +120,7 @@ class _Reader:
     def __init__(self, ledger: Ledger, lookup: Lookup, site: Site, profile: WriteProfile) -> None:
         self._ledger, self._lookup, self._site, self._profile = ledger, lookup, site, profile
         self.versions: dict[str, str] = {}
-        self.taken_back: set[str] = set()
+        self.on_purpose: set[str] = set()
 
     def read(self, entries: Sequence[Entry]) -> list[tuple[Entry, Settlement]]:
         """Return what was found of each entry."""
@@ -141,7 +142,8 @@ class _Reader:
             if error.status in _FORBIDDEN:
                 return [f"HTTP {error.status}"] * len(entries)
             raise
-        return [found[entry.key] for entry in entries]
+        # A search may lag behind, and does not find what somebody moved to another patient.
+        return [found[entry.key] or (self._found_by_id(entry, "") if entry.ehr_id else []) for entry in entries]
 
     def _found_by_id(self, entry: Entry, reason: str) -> list[Found] | str:
         """Read one by one from a server that searches for no keys; a duplicate cannot be seen that way."""
@@ -177,8 +179,9 @@ class _Reader:
         if entry.ehr_id and found.ehr_id != entry.ehr_id:
             paths.insert(0, "id")
         self.versions[entry.key] = found.ehr_version
-        if found.resource.get("status") == "entered-in-error" and not entry.is_withdrawn:
-            self.taken_back.add(entry.key)
+        was_taken_back = found.resource.get("status") == "entered-in-error" and not entry.is_withdrawn
+        if was_taken_back or any(path.startswith("subject") for path in paths):
+            self.on_purpose.add(entry.key)
         if paths:
             # The version that we know stays, so that a later update does not overwrite what somebody else wrote.
             return Settlement(
@@ -216,7 +219,7 @@ def _repair(
     for entry, settlement in pairs:
         if settlement.state == "missing" and not entry.is_withdrawn:
             absent.append(entry.key)
-        elif settlement.state == "altered" and profile.abilities.updates and entry.key not in reader.taken_back:
+        elif settlement.state == "altered" and profile.abilities.updates and entry.key not in reader.on_purpose:
             version = reader.versions[entry.key]
             mended.append(Settlement(key=entry.key, state="planned", ehr_version=version, reason="repaired"))
     ledger.settle(site.name, mended)

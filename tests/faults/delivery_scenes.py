@@ -130,7 +130,7 @@ def all_cases(rules: Iterable[str] = tuple(RULE_SETS), faults: Iterable[str] = t
         for scene in SCENES:
             for fault in wanted:
                 for on in _places(CATALOGUE[fault]):
-                    for nth in (1, 2, 4) if on in ("write", "create") else (1,):
+                    for nth in (1, 2, 4) if scene == "planned" and on in ("write", "create") else (1,):
                         yield Case(rules=name, scene=scene, fault=fault, on=on, nth=nth)
 
 

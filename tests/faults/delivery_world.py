@@ -214,13 +214,7 @@ class World:
         table = tomllib.loads(RULE_SETS[name].table)
         self.site = Site.model_validate({"name": SITE, "base_url": ehr.base_url, **table, "limits": self.limits})
         self.profile = profile_of(self.site)
-        self.origin = outcomes.Origin(
-            site=SITE,
-            software_version="0.1.0",
-            mapping="msis29_venoplasty 1.0.0",
-            recorded=START,
-            minimum_answered=msis29.HALF_OF_THE_ITEMS,
-        )
+        self.origin = origin_of(SITE)
         self.said: dict[str, Said] = {}
         self.was_ledger_lost = False
         self.path = folder / "ledger.sqlite"
@@ -257,24 +251,7 @@ class World:
         return outcomes.device(self.origin)
 
     def outcome(self, response_id: str) -> Outcome:
-        said = self.said[response_id]
-        number = int(response_id.removeprefix("r"))
-        moment = datetime(2012, 5, 4, 7, 15, tzinfo=UTC) + timedelta(days=number)
-        answers: msis29.Answers = {item: [said.answer] for item in msis29.ITEMS} if said.answer is not None else {}
-        score = msis29.score(answers, "1")
-        response = Response(
-            response_id=response_id,
-            patient_id=patient_of(response_id),
-            status="completed" if said.version == 1 else "amended",
-            version_id=str(said.version),
-            moment=Moment(day=date.fromordinal(moment.toordinal()), instant=moment, text=moment.isoformat()),
-            instrument_version="1",
-            answered_by=f"Patient/{patient_of(response_id)}",
-            encounter_id=f"e-{response_id}",
-            score=score,
-            reason=score.reason,
-        )
-        return outcomes.build(response, self.origin)
+        return outcome_of(response_id, self.said[response_id], self.origin)
 
     def _admit(self, response_id: str) -> None:
         patient = f"Patient/{patient_of(response_id)}"
@@ -451,6 +428,37 @@ class World:
 def is_proven(state: str) -> bool:
     """Tell whether a state says that the chart was seen to be as it shall be."""
     return state in ("verified", "retracted")
+
+
+def origin_of(site: str) -> outcomes.Origin:
+    """Return by whom a site's outcomes are computed."""
+    return outcomes.Origin(
+        site=site,
+        software_version="0.1.0",
+        mapping="msis29_venoplasty 1.0.0",
+        recorded=START,
+        minimum_answered=msis29.HALF_OF_THE_ITEMS,
+    )
+
+
+def outcome_of(response_id: str, said: Said, origin: outcomes.Origin) -> Outcome:
+    """Return the outcome of a response, `r` and a number."""
+    moment = datetime(2012, 5, 4, 7, 15, tzinfo=UTC) + timedelta(days=int(response_id.removeprefix("r")))
+    answers: msis29.Answers = {item: [said.answer] for item in msis29.ITEMS} if said.answer is not None else {}
+    score = msis29.score(answers, "1")
+    response = Response(
+        response_id=response_id,
+        patient_id=patient_of(response_id),
+        status="completed" if said.version == 1 else "amended",
+        version_id=str(said.version),
+        moment=Moment(day=date.fromordinal(moment.toordinal()), instant=moment, text=moment.isoformat()),
+        instrument_version="1",
+        answered_by=f"Patient/{patient_of(response_id)}",
+        encounter_id=f"e-{response_id}",
+        score=score,
+        reason=score.reason,
+    )
+    return outcomes.build(response, origin)
 
 
 def patient_of(response_id: str) -> str:

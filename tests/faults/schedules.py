@@ -202,6 +202,7 @@ class Schedule:
         copy = self._copy if self._draw.random() < 0.7 else None
         self._step("the ledger is lost" if copy is None else "the ledger is restored from the copy")
         self.is_untroubled = False
+        self._it.wait()  # whatever was on its way then is done or lost: nobody knows of it any more
         self._it.lose_ledger(copy)
 
 

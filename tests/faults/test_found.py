@@ -110,3 +110,25 @@ def test_a_provenance_is_found_though_a_delivery_after_a_lost_ledger_was_killed(
 
     assert len(single.ehr.chart.current("Provenance")) == 1
     assert (single.judged().faults, dict(single.judged().left)) == ([], {})
+
+
+def test_what_a_search_does_not_find_yet_is_not_mended(ehr: Simulator, tmp_path: Path) -> None:
+    it = World(ehr, "athena-like", tmp_path)
+    ehr.arm("index-lag", times=None, searches=9)
+    it.say("r0", Said(answer=3))
+    it.deliver()
+    it.reconcile(repair=True)
+    it.deliver()
+
+    assert len(ehr.chart.current("QuestionnaireResponse")) == 2
+    it.close()
+
+
+def test_what_was_moved_to_another_patient_is_left_there(single: World) -> None:
+    single.say("r0", Said(answer=3))
+    single.rest()
+    survivor = single.ehr.merge_patient("Patient/p0")
+    single.rest(repair=True)
+
+    subjects = {one["subject"]["reference"] for one in single.ehr.chart.current("Observation")}
+    assert (subjects, single.judged().left["altered"]) == ({survivor}, 3)
