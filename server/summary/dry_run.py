@@ -88,7 +88,17 @@ def _row(one: Prospect) -> tuple[str, ...]:
 
 def _essential(changes: Sequence[Difference]) -> list[Difference]:
     """Return of a new resource what it says; the rest is in the JSON document."""
-    return [one for one in changes if one.path.startswith(_VALUES)]
+    return [_plain(one) for one in changes if one.path.startswith(_VALUES)]
+
+
+def _plain(change: Difference) -> Difference:
+    """Return the value of a new quantity, or the codes of a new concept, in place of the whole of it."""
+    new = change.new if isinstance(change.new, dict) else {}
+    if "value" in new:
+        return Difference(path=f"{change.path}.value", old=None, new=new["value"])
+    if "coding" in new:
+        return Difference(path=change.path, old=None, new=", ".join(str(one.get("code")) for one in new["coding"]))
+    return change
 
 
 def _totals(report: DryRun) -> str:

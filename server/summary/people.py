@@ -68,11 +68,13 @@ def show_history(terminal: Terminal, site: str, past: Past) -> None:
     if entries:
         rows = [[one[name] for name in ("key", "kind", "state", "ehr_id", "ehr_version", "reason")] for one in entries]
         terminal.table(f"Now at {site}", ("Key", "kind", "state", "in the chart", "version", "reason"), rows)
+    kinds = {one.key: one.kind for one in past.entries}
     sent = [
-        (one.sent_at, one.request_id, one.interaction, one.http_status or "-", one.result, one.key, one.reason)
+        (one.sent_at, one.interaction, one.http_status or "-", one.result, kinds.get(one.key, f"{one.key[:12]}..."),
+         one.request_id, one.reason)
         for one in past.attempts
-    ]
-    header = ("Time", "request", "interaction", "status", "result", "key", "reason")
+    ]  # fmt: skip
+    header = ("Time", "interaction", "status", "result", "what", "request", "reason")
     terminal.table(f"Sent: {len(sent)}", header, sent)
     decided = [(one.number, one.at, one.action, one.what, one.who, one.why) for one in past.decisions]
     terminal.table(f"Decided: {len(decided)}", ("Number", "time", "action", "what", "who", "why"), decided)

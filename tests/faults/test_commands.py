@@ -88,6 +88,17 @@ def test_a_dry_run_says_what_the_site_does_not_get(world: World, run: Run) -> No
     assert [one["action"] for one in report["prospects"]] == ["create", "create"]
 
 
+def test_a_dry_run_shows_the_value_of_what_is_new_in_plain_words(world: World, run: Run) -> None:
+    world.say("r1", Said(answer=3))
+    world.say("r2", Said(answer=None))
+
+    out = run("deliver", "--dry-run")[1]
+
+    assert "valueQuantity.value: - -> 50" in out
+    assert "dataAbsentReason: - -> " in out
+    assert '"coding"' not in out
+
+
 def test_a_dry_run_lists_a_patient_who_is_another_person(world: World, run: Run) -> None:
     world.say("r1", Said(answer=3))
     write_site(world, "check_patient = true")
