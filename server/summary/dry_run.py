@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from server.terminal import Terminal
 _MOST_ROWS_SHOWN: Final = 20
 _MOST_CHANGES_SHOWN: Final = 4
 _LONGEST_VALUE: Final = 60
+_CONTEXT: Final = 12
 _TITLES: Final[Mapping[Action, str]] = {
     "create": "Create",
     "amend": "Amend",
@@ -61,9 +63,19 @@ def said(value: Any) -> str:
 
 def changed(changes: Sequence[Difference]) -> str:
     """Return the first differences, one a line: `path: old -> new`."""
-    lines = [f"{one.path}: {said(one.old)} -> {said(one.new)}" for one in changes[:_MOST_CHANGES_SHOWN]]
+    lines = [_line(one) for one in changes[:_MOST_CHANGES_SHOWN]]
     more = len(changes) - _MOST_CHANGES_SHOWN
     return "\n".join([*lines, f"... {more} more"] if more > 0 else lines)
+
+
+def _line(change: Difference) -> str:
+    """Return one difference; of two long texts only what comes after their common beginning."""
+    old, new = change.old, change.new
+    if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _LONGEST_VALUE:
+        alike = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+        same = max(alike - _CONTEXT, 0)
+        old, new = (f"...{text[same:]}" if same else text for text in (old, new))
+    return f"{change.path}: {said(old)} -> {said(new)}"
 
 
 def _show_action(terminal: Terminal, action: Action, prospects: Sequence[Prospect]) -> None:

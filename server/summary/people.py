@@ -56,6 +56,8 @@ def show_work(
     if len(left.items) > _MOST_SHOWN:
         terminal.say(f"... and {len(left.items) - _MOST_SHOWN} more; --format json lists them all")
     terminal.say(f"Left to a person at {site}: {len(left.items)} resources.")
+    if left.items:
+        terminal.say(f"Values, the chart's and ours: deliver --site {site} --dry-run")
     if left.said_done:
         terminal.say(f"Done by hand, as persons said, and not proven: {left.said_done}.")
 
@@ -77,7 +79,8 @@ def show_history(terminal: Terminal, site: str, past: Past) -> None:
     header = ("Time", "interaction", "status", "result", "what", "request", "reason")
     terminal.table(f"Sent: {len(sent)}", header, sent)
     decided = [(one.number, one.at, one.action, one.what, one.who, one.why) for one in past.decisions]
-    terminal.table(f"Decided: {len(decided)}", ("Number", "time", "action", "what", "who", "why"), decided)
+    if decided:
+        terminal.table(f"Decided: {len(decided)}", ("Number", "time", "action", "what", "who", "why"), decided)
 
 
 def _now(entry: Entry) -> dict[str, Any]:
