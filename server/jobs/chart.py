@@ -115,10 +115,11 @@ def connector(site: Site) -> Callable[[], FhirClient]:
 
 
 def needed(ledger: Ledger, site: Site) -> list[_Interaction]:
-    """Return what must be granted for what is due at a site."""
+    """Return what must be granted for what is due at a site; its Patients too, if they are to be compared."""
     updates = profile_of(site).abilities.updates
     types = {entry.resource_type for entry in ledger.in_state(site.name, DUE)}
-    return sorted(
+    patients: list[_Interaction] = [("Patient", "r")] if types and site.safeguards.check_patient else []
+    return patients + sorted(
         (resource_type, interaction)
         for resource_type in types
         for interaction in ("c", "r", "s", "u")
