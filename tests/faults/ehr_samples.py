@@ -73,7 +73,7 @@ def note(content_type: str = "text/plain", **elements: Any) -> dict[str, Any]:
     return {
         "resourceType": "DocumentReference",
         "status": "current",
-        "type": {"coding": [{"system": "http://loinc.org", "code": "51848-0"}]},
+        "type": {"coding": [{"system": "urn:example:note-types", "code": "scores"}]},
         "subject": {"reference": "Patient/p1"},
         "content": [{"attachment": {"contentType": content_type, "data": "c2NvcmU="}}],
         "context": {"encounter": [{"reference": "Encounter/e1"}]},

@@ -51,7 +51,7 @@ def test_an_epic_like_server_keeps_what_a_flowsheet_row_holds(client: Client) ->
         ({"status": "amended"}, 422),
         ({"code": {"coding": [{"system": ROW, "code": "flowsheet-physical"}] * 2}}, 400),
         ({"code": {"coding": [{"system": ROW, "code": "of another site"}]}}, 400),
-        ({"code": {"coding": [{"system": "http://loinc.org", "code": "8302-2"}]}}, 400),
+        ({"code": {"coding": [{"system": "http://loinc.org", "code": "1-8"}]}}, 400),
         ({"effectiveDateTime": "2012-05-04"}, 400),
         ({"valueQuantity": None}, 400),
         ({"note": [{"text": "x" * 255}]}, 400),
@@ -87,8 +87,8 @@ def test_an_epic_like_server_takes_no_second_reading_of_the_moment_whatever_its_
 
 
 def test_an_epic_like_server_takes_a_loinc_that_the_site_mapped(client: Client) -> None:
-    client.simulator.configure("epic-like", loincs=(("8302-2", "flowsheet-physical"),), encounter_required=False)
-    body = vital_sign(code={"coding": [{"system": "http://loinc.org", "code": "8302-2"}]})
+    client.simulator.configure("epic-like", loincs=(("1-8", "flowsheet-physical"),), encounter_required=False)
+    body = vital_sign(code={"coding": [{"system": "http://loinc.org", "code": "1-8"}]})
     del body["encounter"]
 
     created = client.create(body)

@@ -22,7 +22,7 @@ CODES = f"""
 physical = {{ system = "{ROWS}", code = "flowsheet-physical" }}
 psychological = {{ system = "{ROWS}", code = "flowsheet-psychological" }}
 """
-TYPE = '[profile.document_type]\nsystem = "http://loinc.org"\ncode = "11488-4"'
+TYPE = '[profile.document_type]\nsystem = "urn:example:note-types"\ncode = "scores"'
 SITES = {
     "epic-like": f'write_profile = "epic"\n[profile]\nfallback = "document"\n{CODES}{TYPE}',
     "oracle-like": (
