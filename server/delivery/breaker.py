@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from integration.sources.client import Clock
@@ -14,6 +14,7 @@ FAILURES: Final = 3
 """So many requests in a row without an answer that says what became of them open the breaker."""
 FIRST_SECONDS: Final = 15.0
 LONGEST_SECONDS: Final = 900.0
+_TRUSTED_SECONDS: Final = 1.0  # for so long it is not read again whether another run opened the breaker
 
 
 class Breaker:
@@ -31,6 +32,7 @@ class Breaker:
     def __init__(self, held: decisions.Decisions, site: str, clock: Clock) -> None:
         self._held, self._site, self._clock = held, site, clock
         self._lock, self._failures = threading.Lock(), 0
+        self._closed_at: datetime | None = None
 
     def is_open(self) -> str:
         """Return why nothing may be sent now, in a sentence; empty if it may."""
@@ -42,7 +44,7 @@ class Breaker:
     def failed(self) -> bool:
         """Note a request without an answer; returns whether that opened the breaker."""
         with self._lock:
-            self._failures += 1
+            self._failures, self._closed_at = self._failures + 1, None
             if self._failures < FAILURES:
                 return False
             openings = self._held.breaker(self._site).failures
@@ -54,6 +56,9 @@ class Breaker:
     def answered(self) -> None:
         """Note an answer, whatever it says."""
         with self._lock:
-            self._failures = 0
+            self._failures, now = 0, self._clock.now()
+            if self._closed_at is not None and 0 <= (now - self._closed_at).total_seconds() < _TRUSTED_SECONDS:
+                return
+            self._closed_at = now
             if self._held.breaker(self._site).failures:
                 self._held.set_breaker(self._site, decisions.Breaker())

@@ -1,7 +1,8 @@
 """One resource a request: plain create, and update with If-Match; for servers without transactions.
 
-Within a response the order is Device, scores, panel, Provenance, and each create is settled before the next one is
-sent, because what follows refers to the id that the server gave.
+Within a response the order is Device, scores, panel, Provenance, and each request leaves after the answer to the one
+before it, because what follows refers to the id that the server gave. The ledger is told of several together
+(`ahead`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource, encode
 from integration.sources.client import Answer
-from server.delivery import references
+from server.delivery import ahead, references
 from server.delivery.resolution import Resolver
 from server.delivery.transport import Group
 from server.delivery.writer import CONFLICT, Writer
@@ -26,10 +27,24 @@ class OneByOne:
 
     def deliver(self, groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
         """Send each entry in a request of its own; one whose references are not known yet stays planned."""
-        for group in groups:
-            for entry in group:
-                if writer.ready([entry], is_together=False):
-                    send(entry, writer, resolver)
+        waiting = [entry for group in groups for entry in group]
+        while waiting:
+            late = _send_some(waiting[: ahead.MOST], writer, resolver)
+            waiting = late + waiting[ahead.MOST :]
+
+
+def _send_some(entries: Sequence[Entry], writer: Writer, resolver: Resolver) -> list[Entry]:
+    """Send entries one after the other; returns those that time did not suffice for, to be recorded anew."""
+    try:
+        claimed = writer.ahead.claim(writer.ready(entries, is_together=True))
+        for number, entry in enumerate(claimed):
+            if writer.ahead.is_late:
+                return claimed[number:]
+            if writer.understands(entry):
+                send(entry, writer, resolver)
+    finally:
+        writer.ahead.end()
+    return []
 
 
 def send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
@@ -44,7 +59,9 @@ def send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
         return [_updated(with_older, writer, resolver, request_id)]
 
     writer.attempt([entry], *(("update", update) if entry.ehr_id else ("create", create)))
-    resolver.look_again([entry.key])
+    if entry.key not in writer.ahead.plain:
+        resolver.look_again([entry.key])
+        writer.ahead.look_again()
 
 
 def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) -> Settlement:
@@ -65,6 +82,7 @@ def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) 
             if error.status not in CONFLICT:
                 raise
             conflicts += 1
+            writer.ahead.record()  # what the chart is compared with refers to them
             known = resolver.of_conflict(entry, status=error.status)
             if isinstance(known, Settlement) or conflicts >= _MOST_CONFLICTS:
                 return known if isinstance(known, Settlement) else resolver.given_up(entry, error.status)

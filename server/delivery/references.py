@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+import msgspec
 
 from integration.outcomes import Resource
 
@@ -16,6 +19,12 @@ def own(content: Any) -> Iterator[str]:
     for reference in _references(content):
         if _is_own(reference):
             yield reference.partition("/")[2]
+
+
+@functools.lru_cache(maxsize=1024)
+def own_of(content: bytes) -> frozenset[str]:
+    """Return the keys of the resources of ours that a resource, as JSON, refers to."""
+    return frozenset(own(msgspec.json.decode(content)))
 
 
 def rewritten(content: Any, places: Mapping[str, str]) -> Any:

@@ -11,6 +11,7 @@ from typing import Final
 from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
 from integration.sources.client import FhirClient
 from server.delivery import references
+from server.delivery.ahead import Ahead
 from server.delivery.assignment import Assignment
 from server.ledger.entries import Entry, Settlement, timestamp
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
@@ -25,6 +26,8 @@ CONFLICT: Final = frozenset((409, 412))
 _BUSY_SECONDS: Final = 60.0
 _LONGEST_BUSY_SECONDS: Final = 3600.0
 _DUPLICATE_CODES: Final = frozenset(("duplicate", "59141", "59189"))
+
+_BLOCKED: Final = "waits for an outcome that it refers to"
 
 Send = Callable[[Sequence[Entry], str], list[Settlement]]
 """Sends entries in one request with a request id, and says what the answer means for each."""
@@ -42,6 +45,7 @@ class Writer:
         site: its settings.
         profile: its shape of outcomes.
         results: resources by the state that their request left them in.
+        ahead: what was recorded together, for requests that leave one after the other.
 
     Args:
         assignment: whose outcomes, and where everything is recorded.
@@ -53,6 +57,7 @@ class Writer:
         self._assignment = assignment
         self.client, self.site, self.profile = client, assignment.site, assignment.profile
         self.results: Counter[State] = Counter()
+        self.ahead = Ahead(assignment)
 
     @property
     def sent(self) -> int:
@@ -83,17 +88,22 @@ class Writer:
             ServerRefusedError: credentials are missing or insufficient; nothing was stored.
             StoppedError: the server asks to wait, or does not answer any more.
         """
+        claimed, request_id = self._claimed(entries, interaction)
+        return self._sent(claimed, request_id, send, is_undone) if claimed else None
+
+    def _claimed(self, entries: Sequence[Entry], interaction: str) -> tuple[list[Entry], str]:
+        if len(entries) == 1 and (recorded := self.ahead.take(entries[0].key)):
+            return [recorded[0]], recorded[1]
         request_id = self._assignment.new_request_id()
-        keys = [entry.key for entry in entries]
         claimed = self._ledger.claim(
             self.site.name,
-            keys,
+            [entry.key for entry in entries],
             request_id=request_id,
             interaction=interaction,
             worker=self._assignment.worker,
             seconds=self._assignment.lease_seconds,
         )
-        return self._sent(claimed, request_id, send, is_undone) if claimed else None
+        return claimed, request_id
 
     def _sent(
         self, claimed: Sequence[Entry], request_id: str, send: Send, is_undone: Callable[[ServerRefusedError], bool]
@@ -122,23 +132,34 @@ class Writer:
             is_together: whether entries in one request may refer to each other.
         """
         entries = [entry for entry in entries if self._is_permitted(entry)]
-        wanted = {key for entry in entries for key in references.own(entry.resource())}
+        wanted = {key for entry in entries for key in references.own_of(entry.content)}
         known = set(self._ledger.ehr_ids(self.site.name, wanted))
         ready = list(entries)
         while True:
             reachable = known | {entry.key for entry in ready} if is_together else known
-            kept = [entry for entry in ready if reachable.issuperset(references.own(entry.resource()))]
+            kept = [entry for entry in ready if reachable.issuperset(references.own_of(entry.content))]
             if len(kept) == len(ready):
                 break
             ready = kept
         sent = {entry.key for entry in ready}
         if blocked := [entry.key for entry in entries if entry.key not in sent]:
-            self._ledger.block(self.site.name, blocked, "waits for an outcome that it refers to")
+            self._ledger.block(self.site.name, blocked, _BLOCKED)
         return ready
 
     def ehr_ids(self, entries: Sequence[Entry]) -> dict[str, str]:
         """Return the server's ids of what entries refer to, by key, as far as they are known."""
-        return self._ledger.ehr_ids(self.site.name, {k for entry in entries for k in references.own(entry.resource())})
+        wanted = {key for entry in entries for key in references.own_of(entry.content)}
+        known = self.ahead.ids()
+        if known is None:
+            return self._ledger.ehr_ids(self.site.name, wanted)
+        return {key: known[key] for key in wanted & known.keys()}
+
+    def understands(self, entry: Entry) -> bool:
+        """Whether the server will understand every reference of what was recorded ahead; if not, it is left."""
+        if references.own_of(entry.content) <= self.ehr_ids([entry]).keys():
+            return True
+        self.ahead.give_back(entry, _BLOCKED)
+        return False
 
     def _is_permitted(self, entry: Entry) -> bool:
         if not entry.ehr_id:
@@ -183,7 +204,9 @@ class Writer:
         return Settlement(key=entry.key, state="refused", reason=reason, http_status=status)
 
     def _settle(self, settlements: Sequence[Settlement], request_id: str) -> None:
-        self._ledger.settle(self.site.name, settlements, request_id=request_id)
+        if not self.ahead.note(settlements, request_id):
+            self.ahead.record()
+            self._ledger.settle(self.site.name, settlements, request_id=request_id)
         found: Counter[State] = Counter(settlement.state for settlement in settlements)
         self.results += Counter({state: count for state, count in found.items() if state != "planned"})
         logger.debug(

@@ -253,7 +253,11 @@ class Ledger:
         moment = self.now()
         with self._engine.begin() as connection:
             held = locked(connection, site, [settlement.key for settlement in settlements])
-            change_rows(connection, site, [settled(held[one.key], one) for one in settlements], moment)
+            changes = [settled(held[one.key], one) for one in settlements]
+            for change in changes:
+                if request_id and change.values["state"] == "unknown":
+                    change.values["sent_at"] = moment  # the server may have been at it until now
+            change_rows(connection, site, changes, moment)
             if request_id and settlements:
                 _settle_attempts(connection, site, settlements, request_id, moment)
 

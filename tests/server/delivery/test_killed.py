@@ -121,7 +121,7 @@ def test_killed_while_the_server_holds_the_request(
     prove()
 
 
-@pytest.mark.parametrize(("profile", "steps"), [("generic", (1, 2, 3, 8)), ("single", (2, 3, 151))])
+@pytest.mark.parametrize(("profile", "steps"), [("generic", (1, 2, 3, 8)), ("single", (2, 3, 15))])
 def test_killed_around_each_record_in_the_ledger(
     *, start: Start, prove: Callable[[], None], profile: str, steps: tuple[int, ...]
 ) -> None:
