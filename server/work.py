@@ -27,7 +27,7 @@ _BATCH: Final = 250
 _OUTCOMES: Final[frozenset[Kind]] = frozenset(("physical", "psychological", "panel"))
 _DIFFERS: Final = "; the chart differs"
 
-_ADVICE: Final = (
+_OF_MANUAL: Final = (
     (_DIFFERS, "What was done by hand is not what the response says: correct it in the chart, then reconcile."),
     (WITHDRAWN_BY_HAND, "It was entered by hand: mark that as entered in error in the chart, then --done."),
     (BY_HAND, "It was entered by hand: correct that in the chart to what the response says now, then --done."),
@@ -42,8 +42,19 @@ _ADVICE: Final = (
     ("gone from the chart", "Find out who removed it; if it shall be there, enter it by hand, then --done."),
     ("changed", "Look at what was changed in the chart; --again writes over it, --done if it is right now."),
     ("search", "Look whether it is in the chart; if it is not, enter it by hand; then --done."),
+    ("", "Look at it in the chart and mend the cause; then --again, or --done if it was done by hand."),
 )
-"""What to do about what is `manual`: by the first text that its reason holds."""
+_OF_REFUSED: Final = (
+    (REFERS_TO_REFUSED, "What it would refer to was done by hand: do likewise, or leave it out; then --done."),
+    ("", "Mend what the server refused, then --again; or enter it by hand, then --done."),
+)
+_BY_REASON: Final = {"manual": _OF_MANUAL, "refused": _OF_REFUSED}
+"""What to do, by the first text that the reason holds."""
+_BY_STATE: Final[dict[str, str]] = {
+    "altered": "Somebody changed it in the chart: correct it there, then reconcile.",
+    "missing": "It was taken and is gone: find out who removed it; reconcile --repair writes it again.",
+    "duplicate": "It is in the chart more than once: take the surplus ones out there, then reconcile.",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,10 +100,12 @@ class WorkList:
 
 def work_list(ledger: Ledger, site: str, profile: WriteProfile) -> WorkList:
     """Read what is left to persons; what a document stands for is not."""
-    entries = [one for one in _entries(ledger, site) if not goes_along(one)]
-    items = [_item(one, profile) for one in entries if not is_said_done(one)]
-    ordered = sorted(items, key=lambda one: (one.response_id, one.key))
-    return WorkList(items=tuple(ordered), said_done=len(entries) - len(items))
+    entries = list(_entries(ledger, site))
+    left = [one for one in entries if not (goes_along(one) or is_said_done(one))]
+    with_work = {one.response_id for one in left}
+    orphans = [one for one in entries if _is_orphan(one) and one.response_id not in with_work]
+    items = sorted((_item(one, profile) for one in (*left, *orphans)), key=lambda one: (one.response_id, one.key))
+    return WorkList(items=tuple(items), said_done=sum(map(is_said_done, entries)))
 
 
 def is_said_done(entry: Entry) -> bool:
@@ -125,6 +138,11 @@ def goes_along(entry: Entry) -> bool:
     return entry.state == "refused" and (stands_elsewhere or entry.reason == REFERS_TO_REFUSED)
 
 
+def _is_orphan(entry: Entry) -> bool:
+    """Whether the books count it as refused for something that it refers to; nobody asks for it once that is done."""
+    return entry.reason == REFERS_TO_REFUSED and entry.observations > 0
+
+
 def _item(entry: Entry, profile: WriteProfile) -> Item:
     return Item(
         key=entry.key,
@@ -140,17 +158,10 @@ def _item(entry: Entry, profile: WriteProfile) -> Item:
 
 
 def _advice(entry: Entry, *, can_update: bool) -> str:
-    if entry.state == "manual":
-        otherwise = "Look at it in the chart and mend the cause; then --again, or --done if it was done by hand."
-        return next((advice for text, advice in _ADVICE if text in entry.reason), otherwise)
     if entry.state == "altered" and can_update:
         return (
             "Somebody changed it in the chart: reconcile --repair writes it again, or correct it there and reconcile."
         )
-    if entry.state == "altered":
-        return "Somebody changed it in the chart: correct it there, then reconcile."
-    if entry.state == "missing":
-        return "It was taken and is gone: find out who removed it; reconcile --repair writes it again."
-    if entry.state == "duplicate":
-        return "It is in the chart more than once: take the surplus ones out there, then reconcile."
-    return "Mend what the server refused, then --again; or enter it by hand, then --done."
+    if entry.state in ("manual", "refused"):
+        return next(advice for text, advice in _BY_REASON[entry.state] if text in entry.reason)
+    return _BY_STATE[entry.state]

@@ -257,6 +257,10 @@ def test_what_was_entered_by_hand_unseen_stays_manual_and_is_never_written_besid
     assert refused
 
     run("work", *(word for key in refused for word in ("--done", key)), *PERSON)
+    [panel] = document(run("work", "--format", "json"))["items"]  # refused for what it refers to, and now alone
+    assert panel["kind"] == "panel"
+    run("work", "--done", panel["key"], *PERSON)
+    assert document(run("work", "--format", "json"))["items"] == []
     assert run("reconcile")[0] == 1
     assert set(keys(world, "manual")) >= set(refused)
     assert world.ledger.books("north").lines["verified"] == 0
