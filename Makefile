@@ -8,13 +8,17 @@ SEKMET := .sekmet
 VALIDATORS := .npm-validators
 ENGINES := .engines
 
-.PHONY: demo test lint types imports wheel benchmark benchmark-delivery benchmark-views clean
+.PHONY: demo test faults lint types imports wheel benchmark benchmark-delivery benchmark-views clean
 
 demo: $(VENV)/.installed $(SEKMET)/.installed
 	$(BIN)/outcome-bridge demo
 
 test: $(VENV)/.installed-dev $(SEKMET)/.installed $(VALIDATORS)/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# All fault tests of delivery, of which `test` has a sample; a failing schedule is replayed by its seed.
+faults: $(VENV)/.installed-dev $(SEKMET)/.installed
+	$(BIN)/python -m pytest tests/faults -m faults -n 2 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -18,6 +18,8 @@ from delivery_world import RULE_SETS, Said, Verdict, World, is_proven, world
 from ehr_faults import CATALOGUE, Fault
 from ehr_simulator import Request, Simulator
 
+from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
+
 
 def _nothing(_: World) -> None:
     """Let everything be planned, and nothing sent yet."""
@@ -217,3 +219,36 @@ def _set(ehr: Simulator, case: Case, folder: Path) -> Iterator[World]:
 def _shape(reason: str) -> str:
     """Return a reason without what differs from outcome to outcome."""
     return re.sub(r"\[\d+\]", "", reason)
+
+
+_REFUSED: Final = frozenset(("refused", "manual", "planned"))
+_MANUAL: Final = frozenset(("manual", "planned"))
+LEAVES: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("400", "422", "404-subject", "410-subject", "404-encounter"), _REFUSED),
+    **dict.fromkeys(("409", "412", "duplicate-59189", "duplicate-59141", "duplicate-409"), _MANUAL),
+    "accepted-never": frozenset(("held", "planned")),
+    "foreign-edit": frozenset(("altered", "manual", "refused")),
+    "foreign-delete": _MANUAL,
+    "foreign-duplicate": frozenset(("duplicate", "planned")),
+    "patient-merged": frozenset(("refused", "manual", "altered", "planned")),
+}
+"""States that a fault may leave something in for a person, after mending too; any other fault leaves nothing. Planned
+is what waits for something that a person must see to."""
+
+
+def unexpected(case: Case, result: Result) -> list[str]:
+    """Return what is left for a person although neither the fault, nor the scene, nor the site's rules say so."""
+    allowed = LEAVES.get(case.fault, frozenset()) | (_REFUSED if case.scene == "refused" else frozenset())
+    personal = (NOT_AMENDED, NOT_RETRACTED)
+    return sorted(
+        reason for reason in result.reasons if not reason.endswith(personal) and reason.partition(":")[0] not in allowed
+    )
+
+
+def sort_of(result: Result) -> str:
+    """Return how a case ended: `exact`, `refused` (the server said no), `person` (a person has something to see to)."""
+    if not result.mended.left:
+        return "exact"
+    return (
+        "refused" if result.mended.left.keys() <= {"refused", "planned"} and result.mended.left["refused"] else "person"
+    )
