@@ -63,7 +63,7 @@ class Ahead:
             self._unsent |= {entry.key: (entry, request_ids[entry.key]) for entry in claimed}
         self._wanted = {key for entry, _ in self._unsent.values() for key in references.own_of(entry.content)}
         self._read_ids()
-        return [self._unsent[entry.key][0] for entry in entries if entry.key in self._unsent]
+        return [entry for entry in entries if entry.key in self._unsent]  # as they were before, with what was sent then
 
     def take(self, key: str) -> tuple[Entry, str] | None:
         """Return what is about to leave under a key, and its request id; None if that was not recorded ahead."""
