@@ -28,6 +28,7 @@ class Ahead:
 
     Attributes:
         plain: keys of what was sent with plain success since it was claimed.
+        doubtful: keys of what an earlier request may have stored: giving them back does not end that doubt.
 
     Args:
         assignment: whose outcomes, and where they are recorded.
@@ -38,6 +39,7 @@ class Ahead:
         self._unsent: dict[str, tuple[Entry, str]] = {}
         self._answers: list[tuple[Settlement, str]] = []
         self.plain: set[str] = set()
+        self.doubtful: set[str] = set()
         self._ids: dict[str, str] | None = None
         self._wanted: set[str] = set()
         self._ends: datetime | None = None
@@ -50,6 +52,7 @@ class Ahead:
     def claim(self, entries: Sequence[Entry]) -> list[Entry]:
         """Record that these are about to leave, each in a request of its own; returns those that may."""
         self._ends = self._assignment.clock.now() + timedelta(seconds=SECONDS)
+        self.doubt(entries)
         for interaction, alike in itertools.groupby(sorted(entries, key=_interaction), key=_interaction):
             request_ids = {entry.key: self._assignment.new_request_id() for entry in alike}
             claimed = self._ledger.claim(
@@ -64,6 +67,10 @@ class Ahead:
         self._wanted = {key for entry, _ in self._unsent.values() for key in references.own_of(entry.content)}
         self._read_ids()
         return [entry for entry in entries if entry.key in self._unsent]  # as they were before, with what was sent then
+
+    def doubt(self, entries: Sequence[Entry]) -> None:
+        """Remember, before they are claimed, which of these an earlier request may have stored."""
+        self.doubtful |= {entry.key for entry in entries if entry.sent_hash}
 
     def take(self, key: str) -> tuple[Entry, str] | None:
         """Return what is about to leave under a key, and its request id; None if that was not recorded ahead."""
@@ -85,7 +92,9 @@ class Ahead:
     def give_back(self, entry: Entry, reason: str) -> None:
         """Do not send this one: it is planned again."""
         _, request_id = self._unsent.pop(entry.key)
-        self._answers.append((Settlement(key=entry.key, state="planned", reason=reason), request_id))
+        is_doubtful = entry.key in self.doubtful
+        given_back = Settlement(key=entry.key, state="planned", reason=reason, maybe_sent=is_doubtful)
+        self._answers.append((given_back, request_id))
 
     def record(self) -> None:
         """Record the answers that were kept."""

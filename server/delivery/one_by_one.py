@@ -27,10 +27,12 @@ class OneByOne:
 
     def deliver(self, groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
         """Send each entry in a request of its own; one whose references are not known yet stays planned."""
+        # Where our identifiers are not kept, little can be found again: there a crash shall leave one doubt, not many.
+        most = ahead.MOST if writer.profile.abilities.keeps_all else 1
         waiting = [entry for group in groups for entry in group]
         while waiting:
-            late = _send_some(waiting[: ahead.MOST], writer, resolver)
-            waiting = late + waiting[ahead.MOST :]
+            late = _send_some(waiting[:most], writer, resolver)
+            waiting = late + waiting[most:]
 
 
 def _send_some(entries: Sequence[Entry], writer: Writer, resolver: Resolver) -> list[Entry]:

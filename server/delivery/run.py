@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _TRANSACTIONS_PER_LEASE: Final = 2
 _ENTRIES_OF_A_RESPONSE: Final = 4
 _MOST_LEASED: Final = 200
-_LEASED_ONE_BY_ONE: Final = 20
+_LEASED_ONE_BY_ONE: Final = 50
 _LEASED_WITH_A_SEARCH_EACH: Final = 4
 _LEAST: Final = 64  # more than the resources of one response
 _PASSES: Final = 3  # what waited for another worker's Device, or for a new version after a conflict, comes again
@@ -286,7 +286,8 @@ class _Connection:
         if abilities.transactions:
             per_transaction = max(self.assignment.site.limits.entries_per_transaction // _ENTRIES_OF_A_RESPONSE, 1)
             return min(_TRANSACTIONS_PER_LEASE * per_transaction, _MOST_LEASED)
-        return _LEASED_ONE_BY_ONE if abilities.keeps_all else _LEASED_WITH_A_SEARCH_EACH
+        some = _LEASED_ONE_BY_ONE if abilities.keeps_all else _LEASED_WITH_A_SEARCH_EACH
+        return max(some // self.assignment.site.limits.connections, 1)
 
     def _send(self, entries: Sequence[Entry]) -> None:
         delivery = self._delivery

@@ -94,6 +94,7 @@ class Writer:
     def _claimed(self, entries: Sequence[Entry], interaction: str) -> tuple[list[Entry], str]:
         if len(entries) == 1 and (recorded := self.ahead.take(entries[0].key)):
             return [recorded[0]], recorded[1]
+        self.ahead.doubt(entries)
         request_id = self._assignment.new_request_id()
         claimed = self._ledger.claim(
             self.site.name,
@@ -111,7 +112,7 @@ class Writer:
         try:
             settlements = send(claimed, request_id)
         except ServerNotReachedError as error:
-            self._settle([_planned(entry, error.problem, None) for entry in claimed], request_id)
+            self._settle([self._planned(entry, error.problem, None) for entry in claimed], request_id)
             raise
         except ServerUnreachableError as error:
             self._settle([_unknown(entry, error.problem, None) for entry in claimed], request_id)
@@ -176,7 +177,7 @@ class Writer:
         self, claimed: Sequence[Entry], error: ServerRefusedError, request_id: str, *, is_undone: bool
     ) -> ServerRefusedError | None:
         if is_undone or error.status in _CREDENTIALS:
-            self._settle([_planned(entry, _reason(error), error.status) for entry in claimed], request_id)
+            self._settle([self._planned(entry, _reason(error), error.status) for entry in claimed], request_id)
             if not is_undone:
                 raise error
             return error
@@ -184,6 +185,12 @@ class Writer:
         if error.status in _BUSY:
             raise StoppedError("the server asks to wait")
         return None
+
+    def _planned(self, entry: Entry, reason: str, status: int | None) -> Settlement:
+        is_doubtful = entry.key in self.ahead.doubtful
+        return Settlement(
+            key=entry.key, state="planned", reason=reason, http_status=status, maybe_sent=is_doubtful
+        )  # fmt: skip
 
     def _refusal(self, entry: Entry, error: ServerRefusedError) -> Settlement:
         status, reason = error.status, _reason(error)
@@ -220,10 +227,6 @@ class Writer:
 
 def _reason(error: ServerRefusedError) -> str:
     return f"HTTP {error.status}: {error.problem}"
-
-
-def _planned(entry: Entry, reason: str, status: int | None) -> Settlement:
-    return Settlement(key=entry.key, state="planned", reason=reason, http_status=status)
 
 
 def _unknown(entry: Entry, reason: str, status: int | None) -> Settlement:

@@ -51,7 +51,8 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     "retracted": _CHANGED | {"retracted", "missing", "altered", "duplicate", "unreadable"},
 }  # fmt: skip
 """From each state, the states that may follow. A changed desired content keeps `sending` and `unknown`, and what may
-have been sent keeps `waiting`; every other state becomes `planned`, or `manual` where the site permits no such change."""
+have been sent keeps `waiting`; every other state becomes `planned`, or `manual` where the site permits no such
+change."""
 
 IN_CHART: Final[frozenset[State]] = _READ_BACK | {"accepted", "already_there"}
 """States of what the chart is said to hold: what `reconcile` reads back, besides what a person was asked to mend."""

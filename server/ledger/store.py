@@ -23,16 +23,14 @@ import sqlalchemy as sa
 
 from server.ledger import decisions, engine, history, leases, planning, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
-from server.ledger.planning import REFERS_TO_REFUSED, Desired, PlanCounts, Rules
+from server.ledger.plan import OUTCOMES, Plan, withdrawals
+from server.ledger.planning import Desired, PlanCounts, Rules
 from server.ledger.rows import Row, change_rows, counted, locked, of_keys, of_responses, state_is_one_of, upsert
 from server.ledger.schema import attempts, outcomes, responses
 from server.ledger.states import State
 
 _BATCH = 250
 _ENTRY_COLUMNS = [outcomes.c[name] for name in Entry.__slots__]
-_CONTENTS = frozenset(("content", "sent_content", "ehr_content"))
-_OUTCOMES = frozenset(("physical", "psychological", "panel"))
-_WITHOUT_CONTENT = [column for column in outcomes.c if column.name not in _CONTENTS]
 
 
 class Ledger:
@@ -86,7 +84,7 @@ class Ledger:
         counts, remaining = PlanCounts(), iter(planned)
         while batch := list(itertools.islice(remaining, _BATCH)):
             with self._reading.connect() as connection:
-                counts += _Plan.of(connection, site, rules, batch).counts
+                counts += Plan.of(connection, site, rules, batch).counts
         return counts
 
     def withdraw_all(self, site: str, rules: Rules, reasons: Iterable[tuple[str, str]]) -> int:
@@ -104,7 +102,7 @@ class Ledger:
         while batch := list(itertools.islice(remaining, _BATCH)):
             with self._alone.begin() as connection:
                 held = of_responses(connection, site, [response_id for response_id, _ in batch])
-                changes = _withdrawals(held, rules)
+                changes = withdrawals(held, rules)
                 change_rows(connection, site, changes, self.now())
                 noted = [{"site": site, "response_id": response_id, "reason": reason} for response_id, reason in batch]
                 upsert(connection, responses, noted)
@@ -117,7 +115,7 @@ class Ledger:
         while batch := list(itertools.islice(remaining, _BATCH)):
             with self._reading.connect() as connection:
                 held = of_responses(connection, site, [response_id for response_id, _ in batch])
-            count += len(_withdrawals(held, rules))
+            count += len(withdrawals(held, rules))
         return count
 
     def stand_in(self, site: str, rules: Rules, refused: Sequence[str], document: Desired) -> bool:
@@ -145,11 +143,11 @@ class Ledger:
         """Withdraw a document whose Observations were taken after all; the books count them where they are."""
         with self._alone.begin() as connection:
             held = of_keys(connection, site, [document])
-            change_rows(connection, site, _withdrawals(held, rules), self.now())
+            change_rows(connection, site, withdrawals(held, rules), self.now())
             row = held[document]
             others = of_responses(connection, site, [row["response_id"]])
             stood_for = sorted(
-                key for key, one in others.items() if one["kind"] in _OUTCOMES and not one["observations"]
+                key for key, one in others.items() if one["kind"] in OUTCOMES and not one["observations"]
             )
             for key in stood_for[: row["observations"]]:
                 _count_as(connection, site, [key], 1)
@@ -385,7 +383,7 @@ class Ledger:
 
     def _plan_batch(self, site: str, rules: Rules, batch: Sequence[Desired]) -> PlanCounts:
         with self._alone.begin() as connection:
-            plan = _Plan.of(connection, site, rules, batch)
+            plan = Plan.of(connection, site, rules, batch)
             moment = self.now()
             if plan.new:
                 new = [{**row, "planned_at": moment, "changed_at": moment} for row in plan.new]
@@ -395,76 +393,13 @@ class Ledger:
         return plan.counts
 
 
-class _Plan:
-    """What a batch of desired contents makes of the ledger's rows."""
-
-    def __init__(self, held: Mapping[str, Row], rows: Sequence[Row], changes: Sequence[planning.Change]) -> None:
-        self.new = [row for row in rows if row["key"] not in held]
-        self.changes = changes
-        self.counts = PlanCounts(
-            new=len(self.new),
-            changed=len(changes),
-            unchanged=len(rows) - len(self.new) - len({one.key for one in changes} & {row["key"] for row in rows}),
-        )
-        self._observations: Counter[str] = Counter()
-        for row in ({row["key"]: row for row in rows} | dict(held)).values():
-            self._observations[row["response_id"]] += row["observations"]
-
-    @classmethod
-    def of(cls, connection: sa.Connection, site: str, rules: Rules, batch: Sequence[Desired]) -> _Plan:
-        rows = [row for desired in batch for row in planning.rows(site, desired)]
-        response_ids = [one.response_id for one in batch if one.response_id]  # older Devices stay what they are
-        held = of_responses(connection, site, response_ids, _WITHOUT_CONTENT)
-        held |= of_keys(connection, site, [row["key"] for row in rows if row["key"] not in held])
-        rows = [planning.in_place_of(held, row) for row in rows]
-        changes: list[planning.Change] = []
-        for number, row in enumerate(rows):
-            if row["key"] in held and row["kind"] == "document":
-                replaced = planning.replacement(held[row["key"]], row, rules)
-                if replaced:
-                    rows[number] = replaced[0]
-                    changes.append(replaced[1])
-                    continue
-            if row["key"] in held and (change := planning.change(held[row["key"]], row, rules)):
-                changes.append(change)
-        freed = _freed(held, changes)
-        others = held.keys() - {row["key"] for row in rows}
-        stand_ins = {key for key in others if held[key]["kind"] == "document" and not held[key]["is_withdrawn"]}
-        superseded = _withdrawals(of_keys(connection, site, sorted(others - stand_ins)), rules)
-        return cls(held, rows, [*changes, *freed, *superseded])
-
-    def called_for(self, desired: Desired) -> Row:
-        """Return the row of the response: how many Observations it calls for, and why it has no score, if so."""
-        observations = self._observations[desired.response_id]
-        return {"response_id": desired.response_id, "observations": observations, "reason": desired.reason}
-
-
 def _of(site: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(*_ENTRY_COLUMNS).where(outcomes.c.site == site, *conditions)
-
-
-def _freed(held: Mapping[str, Row], changes: Sequence[planning.Change]) -> list[planning.Change]:
-    """Return the changes that make due again what was refused only because what it refers to was."""
-    changed = {change.key for change in changes}
-    again = {held[key]["response_id"] for key in changed}
-    values: Row = {"state": "planned", "reason": "", "due": ""}
-    return [
-        planning.Change(key=key, before="refused", values=values)
-        for key, row in held.items()
-        if row["state"] == "refused"
-        and row["reason"] == REFERS_TO_REFUSED
-        and row["response_id"] in again
-        and key not in changed
-    ]
 
 
 def _count_as(connection: sa.Connection, site: str, keys: Sequence[str], observations: int) -> None:
     counted_as = outcomes.update().where(outcomes.c.site == site, outcomes.c.key.in_(keys))
     connection.execute(counted_as.values(observations=observations))
-
-
-def _withdrawals(rows: Mapping[str, Row], rules: Rules) -> list[planning.Change]:
-    return [change for row in rows.values() if (change := planning.withdrawal(row, rules))]
 
 
 def _settle_attempts(

@@ -166,6 +166,7 @@ def test_where_no_document_may_be_written_over_a_new_one_replaces_it(
     deliver(ledger, client, fixed, clock=clock)
     for answer in (5, 4, 4):
         planner.plan(device, [build_outcome("a", answer=answer, version_id=str(answer))])
+        assert ledger.books("north").outcomes == 3
         assert deliver(ledger, client, fixed, clock=clock).remaining == 0
 
     documents = chart.all("DocumentReference")
@@ -180,3 +181,22 @@ def test_where_no_document_may_be_written_over_a_new_one_replaces_it(
     assert deliver(ledger, client, fixed, clock=clock).remaining == 0
     books = reconcile(ledger, client, fixed).books
     assert (books.lines["manual"], books.is_balanced) == (3, True)
+
+
+def test_another_profile_takes_back_what_it_does_not_write(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    clock: Clock, refuses: set[str],
+) -> None:  # fmt: skip
+    refuses.clear()
+    keys = ProfileKeys(document_updates=True)
+    documents = site.model_copy(update={"write_profile": "document", "profile": keys})
+    stores.planner(ledger, documents).plan(device, [build_outcome("a")])
+    deliver(ledger, client, documents, clock=clock)
+
+    stores.planner(ledger, site).plan(device, [build_outcome("a")])
+    assert deliver(ledger, client, site, clock=clock).remaining == 0
+
+    assert [one["status"] for one in chart.all("DocumentReference")] == ["entered-in-error"]
+    assert len(chart.all("Observation")) == 3
+    books = reconcile(ledger, client, site).books
+    assert (books.lines["verified"], books.lines["retracted"], books.difference) == (3, 3, 0)

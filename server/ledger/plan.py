@@ -1,0 +1,110 @@
+"""What a batch of desired contents makes of the ledger's rows: read in the transaction that will write it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from server.ledger import planning
+from server.ledger.planning import REFERS_TO_REFUSED, Desired, PlanCounts, Rules
+from server.ledger.rows import Row, of_keys, of_responses
+from server.ledger.schema import outcomes
+
+OUTCOMES: Final = frozenset(("physical", "psychological", "panel"))
+"""Kinds of rows that a document may stand in for."""
+_CONTENTS: Final = frozenset(("content", "sent_content", "ehr_content"))
+_WITHOUT_CONTENT: Final = [column for column in outcomes.c if column.name not in _CONTENTS]
+
+
+class Plan:
+    """What a batch of desired contents makes of the ledger's rows.
+
+    Attributes:
+        new: rows that are not held.
+        changes: of rows that are held.
+        counts: of both, and of what stays.
+
+    Args:
+        held: rows of these responses, by key.
+        rows: the desired ones.
+        changes: of held rows.
+    """
+
+    def __init__(self, held: Mapping[str, Row], rows: Sequence[Row], changes: Sequence[planning.Change]) -> None:
+        self.new = [row for row in rows if row["key"] not in held]
+        self.changes = changes
+        self.counts = PlanCounts(
+            new=len(self.new),
+            changed=len(changes),
+            unchanged=len(rows) - len(self.new) - len({one.key for one in changes} & {row["key"] for row in rows}),
+        )
+        self._observations: Counter[str] = Counter()
+        after: dict[str, int] = {
+            one.key: one.values["observations"] for one in changes if "observations" in one.values
+        }
+        for key, row in ({row["key"]: row for row in rows} | dict(held)).items():
+            self._observations[row["response_id"]] += int(after.get(key, row["observations"]))
+
+    @classmethod
+    def of(cls, connection: sa.Connection, site: str, rules: Rules, batch: Sequence[Desired]) -> Plan:
+        """Compare what is desired with what is held; what is held and not desired any more is withdrawn."""
+        rows = [row for desired in batch for row in planning.rows(site, desired)]
+        response_ids = [one.response_id for one in batch if one.response_id]  # older Devices stay what they are
+        held = of_responses(connection, site, response_ids, _WITHOUT_CONTENT)
+        held |= of_keys(connection, site, [row["key"] for row in rows if row["key"] not in held])
+        rows, changes = _changed(held, [planning.in_place_of(held, row) for row in rows], rules)
+        others = held.keys() - {row["key"] for row in rows} - {one.key for one in changes} - _stand_ins(held)
+        superseded = withdrawals(of_keys(connection, site, sorted(others)), rules)
+        return cls(held, rows, [*changes, *_freed(held, changes), *superseded])
+
+    def called_for(self, desired: Desired) -> Row:
+        """Return the row of the response: how many Observations it calls for, and why it has no score, if so."""
+        observations = self._observations[desired.response_id]
+        return {"response_id": desired.response_id, "observations": observations, "reason": desired.reason}
+
+
+def _changed(held: Mapping[str, Row], rows: Sequence[Row], rules: Rules) -> tuple[list[Row], list[planning.Change]]:
+    """Return the desired rows, with what replaces a document in its place, and how held rows change."""
+    desired: list[Row] = []
+    changes: list[planning.Change] = []
+    for row in rows:
+        before = held.get(row["key"])
+        replaced = planning.replacement(before, row, rules) if before and row["kind"] == "document" else None
+        new, change = replaced or (row, planning.change(before, row, rules) if before else None)
+        desired.append(new)
+        if change:
+            changes.append(change)
+    return desired, changes
+
+
+def _stand_ins(held: Mapping[str, Row]) -> set[str]:
+    """Return the keys of documents that stand in for refused Observations: those count nothing then."""
+    uncounted = {one["response_id"] for one in held.values() if one["kind"] in OUTCOMES and not one["observations"]}
+    return {
+        key
+        for key, row in held.items()
+        if row["kind"] == "document" and not row["is_withdrawn"] and row["response_id"] in uncounted
+    }
+
+
+def _freed(held: Mapping[str, Row], changes: Sequence[planning.Change]) -> list[planning.Change]:
+    """Return the changes that make due again what was refused only because what it refers to was."""
+    changed = {change.key for change in changes}
+    again = {held[key]["response_id"] for key in changed}
+    values: Row = {"state": "planned", "reason": "", "due": ""}
+    return [
+        planning.Change(key=key, before="refused", values=values)
+        for key, row in held.items()
+        if row["state"] == "refused"
+        and row["reason"] == REFERS_TO_REFUSED
+        and row["response_id"] in again
+        and key not in changed
+    ]
+
+
+def withdrawals(rows: Mapping[str, Row], rules: Rules) -> list[planning.Change]:
+    """Return how rows change whose outcome is withdrawn."""
+    return [change for row in rows.values() if (change := planning.withdrawal(row, rules))]
