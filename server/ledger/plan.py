@@ -42,11 +42,9 @@ class Plan:
             unchanged=len(rows) - len(self.new) - len({one.key for one in changes} & {row["key"] for row in rows}),
         )
         self._observations: Counter[str] = Counter()
-        after: dict[str, int] = {
-            one.key: one.values["observations"] for one in changes if "observations" in one.values
-        }
+        after = {one.key: one.values["observations"] for one in changes if "observations" in one.values}
         for key, row in ({row["key"]: row for row in rows} | dict(held)).items():
-            self._observations[row["response_id"]] += int(after.get(key, row["observations"]))
+            self._observations[row["response_id"]] += after[key] if key in after else row["observations"]
 
     @classmethod
     def of(cls, connection: sa.Connection, site: str, rules: Rules, batch: Sequence[Desired]) -> Plan:
