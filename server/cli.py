@@ -203,7 +203,7 @@ def deliver(site_name: str, is_dry: bool, settings_file: Path | None, output: Fo
     report = chart.deliver(site, settings=configured)
     show_delivery(terminal, site_name, report)
     terminal.finish()
-    return FAILED if report.stopped or report.remaining else DONE
+    return FAILED if report.stopped or report.remaining or report.for_a_person else DONE
 
 
 def _dry_run(terminal: Terminal, configured: settings.Settings, site: settings.Site) -> int:

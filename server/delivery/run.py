@@ -41,6 +41,9 @@ Progress = Callable[[int, int], None]
 """Called with resources done and resources in all."""
 
 
+_FOR_A_PERSON: Final[tuple[State, ...]] = ("refused", "manual", "duplicate")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryReport:
     """What one delivery did; the unit is one resource.
@@ -61,6 +64,11 @@ class DeliveryReport:
     withheld: Mapping[str, int] = field(default_factory=dict)
     leased_until: str = ""
     stopped: str = ""
+
+    @property
+    def for_a_person(self) -> int:
+        """Resources that this delivery left to a person."""
+        return sum(found.get(state, 0) for found in (self.resolved, self.sent) for state in _FOR_A_PERSON)
 
 
 def deliver(

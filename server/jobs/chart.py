@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
 
-from integration.errors import ConfigurationError
+from integration.errors import ConfigurationError, DeliveryError, ServerRefusedError
 from integration.settings import Settings, Site
 from integration.sources import auth
 from integration.sources.client import Clock, FhirClient, connect
@@ -20,7 +20,6 @@ from server.delivery.run import Progress
 from server.delivery.safeguards import Safeguards
 from server.jobs import stores
 from server.ledger import Ledger
-from server.ledger.states import DUE
 from server.sites import profile_of
 
 _SPARE_SECONDS: Final = 0.1
@@ -35,6 +34,7 @@ def deliver(site: Site, *, settings: Settings, on_progress: Progress = lambda *_
         stores.open_ledger(settings) as ledger,
         connecting() as client,
     ):
+        require_fhir(client)
         report = send(ledger, warehouse, client, site, connect=connecting, on_progress=on_progress)
         if not report.leased_until or report.stopped:
             return report
@@ -81,6 +81,7 @@ def dry_run(
         stores.open_ledger(settings) as ledger,
         connector(site)() as client,
     ):
+        require_fhir(client)
         report = dry_running.dry_run(
             ledger, client, site, safeguards=safeguards_of(ledger, warehouse, site), on_progress=on_progress
         )
@@ -105,7 +106,22 @@ def reconcile(
 ) -> reconciling.Reconciliation:
     """Read every outcome back from a site's server; plan what can be mended, if that is wanted."""
     with stores.open_ledger(settings) as ledger, connector(site)() as client:
+        require_fhir(client)
         return reconciling.reconcile(ledger, client, site, repair=repair, on_progress=on_progress)
+
+
+def require_fhir(client: FhirClient) -> None:
+    """See that there is a FHIR server at the site's address, where "not found" would pass for an empty chart.
+
+    Raises:
+        DeliveryError: it says that it has no CapabilityStatement, which every FHIR server has.
+    """
+    try:
+        client.capabilities()
+    except ServerRefusedError as error:
+        if error.status in (404, 405, 410):
+            problem = f"HTTP {error.status}: no FHIR server at this address; check the site's base_url"
+            raise DeliveryError(f"{client.base_url}/metadata: {problem}") from error
 
 
 def connector(site: Site) -> Callable[[], FhirClient]:
@@ -117,7 +133,7 @@ def connector(site: Site) -> Callable[[], FhirClient]:
 def needed(ledger: Ledger, site: Site) -> list[_Interaction]:
     """Return what must be granted for what is due at a site; its Patients too, if they are to be compared."""
     updates = profile_of(site).abilities.updates
-    types = {entry.resource_type for entry in ledger.in_state(site.name, DUE)}
+    types = ledger.due_types(site.name)
     patients: list[_Interaction] = [("Patient", "r")] if types and site.safeguards.check_patient else []
     return patients + sorted(
         (resource_type, interaction)

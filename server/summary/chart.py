@@ -36,6 +36,8 @@ def _left(site: str, report: DeliveryReport) -> Iterator[str]:
     if due > 0:
         leased = f" another delivery has some of them until {report.leased_until};" if report.leased_until else ""
         yield f"Still due: {due} resources;{leased} deliver again."
+    if report.for_a_person:
+        yield f"Left to a person: {report.for_a_person} resources; see outcome-bridge work --site {site}."
     for reason, count in sorted(report.withheld.items()):
         advice = f"; outcome-bridge release --site {site}" if reason == NOT_RELEASED else ""
         yield f"Not sent, {count} resources: {reason}{advice}."
@@ -67,7 +69,7 @@ def show_books(terminal: Terminal, proof: Reconciliation) -> None:
     if len(proof.findings) > _MOST_FINDINGS_SHOWN:
         terminal.say(f"  ... and {len(proof.findings) - _MOST_FINDINGS_SHOWN} more; --format json lists them all")
     if proof.repaired:
-        terminal.say(f"  {proof.repaired} planned to be written again; deliver --site {books.site}")
+        terminal.say(f"  {proof.repaired} planned to be written again by outcome-bridge deliver --site {books.site}")
     terminal.say("")
 
 

@@ -18,7 +18,7 @@ def show_released(terminal: Terminal, site: str, done: Released) -> None:
     """Show what a release did."""
     terminal.document("release", {"site": site, **asdict(done)})
     before = f", {done.before} released before" if done.before else ""
-    terminal.say(f"Released at {site}: {done.released} responses{before}; {done.waiting} wait. deliver --site {site}")
+    terminal.say(f"Released at {site}: {done.released} responses{before}; {done.waiting} wait. Then: outcome-bridge deliver --site {site}")
     if done.unknown:
         terminal.remark(f"Not known at {site}, so not released: {', '.join(done.unknown)}")
 
@@ -32,7 +32,7 @@ def show_accepted(terminal: Terminal, site: str, done: Accepted) -> None:
         return
     terminal.say(f"Planned before with: {done.before}")
     terminal.say(f"Accepted:            {done.now}")
-    terminal.say(f"run --site {site} now plans with it; deliver --site {site} --dry-run shows what goes to the chart.")
+    terminal.say(f"outcome-bridge run --site {site} now plans with it; deliver --dry-run shows what goes to the chart.")
 
 
 def show_work(
@@ -42,7 +42,7 @@ def show_work(
     document: dict[str, Any] = {"site": site, "items": [asdict(one) for one in left.items], "said_done": left.said_done}
     terminal.document("work", {**document, "replanned": replanned})
     if replanned is not None:
-        terminal.say(f"Due again: {replanned} resources; deliver --site {site}")
+        terminal.say(f"Due again: {replanned} resources, by outcome-bridge deliver --site {site}")
         if replanned < len(set(again)):
             terminal.remark(
                 "What may have reached the chart unseen, or is read back, is not sent again: see what to do."
@@ -57,7 +57,7 @@ def show_work(
         terminal.say(f"... and {len(left.items) - _MOST_SHOWN} more; --format json lists them all")
     terminal.say(f"Left to a person at {site}: {len(left.items)} resources.")
     if left.items:
-        terminal.say(f"Values, the chart's and ours: deliver --site {site} --dry-run")
+        terminal.say(f"Values, the chart's and ours, of what is due: outcome-bridge deliver --site {site} --dry-run")
     if left.said_done:
         terminal.say(f"Done by hand, as persons said, and not proven: {left.said_done}.")
 

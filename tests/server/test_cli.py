@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pytest_httpserver import HTTPServer
 
 from server import cli
 
@@ -209,3 +210,19 @@ def test_every_command_explains_itself() -> None:
             for option in command.params
             if option.param_type_name == "option"
         ), name
+
+
+def test_a_wrong_path_in_the_address_does_not_pass_for_an_empty_chart(
+    tmp_path: Path, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    httpserver.expect_request("/wrong/metadata").respond_with_data("not here", status=404)
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "outcome-bridge.toml").write_text("", encoding="utf-8")
+    (tmp_path / "sites" / "north.toml").write_text(f'base_url = "{httpserver.url_for("/wrong")}"', encoding="utf-8")
+    for command in (["deliver"], ["deliver", "--dry-run"], ["reconcile"], ["reconcile", "--repair"]):
+        arguments = ["outcome-bridge", *command, "--site", "north", "--settings", str(tmp_path / "outcome-bridge.toml")]
+        monkeypatch.setattr("sys.argv", arguments)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 1
+        assert "no FHIR server at this address; check the site's base_url" in capsys.readouterr().err
