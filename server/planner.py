@@ -108,7 +108,14 @@ class Planner:
                 response_version=outcome.response_version,
                 reason=_reason(outcome),
                 resources=self._profile.shape(outcome),
+                labels=_labels(outcome),
             )
+
+
+def _labels(outcome: Outcome) -> frozenset[str]:
+    """Return the codes of the security labels on any of an outcome's resources, before they are shaped."""
+    metas = (resource.get("meta", {}) for resource in (*outcome.observations, outcome.provenance))
+    return frozenset(str(label["code"]) for meta in metas for label in meta.get("security", ()) if label.get("code"))
 
 
 def _reason(outcome: Outcome) -> str:

@@ -138,6 +138,14 @@ class Decisions:
         with self._reading.connect() as connection:
             return set(connection.scalars(query))
 
+    def labels(self, site: str, response_ids: Collection[str]) -> dict[str, set[str]]:
+        """Return the codes of the security labels of these responses' outcomes, by response."""
+        query = sa.select(responses.c.response_id, responses.c.labels).where(
+            responses.c.site == site, responses.c.response_id.in_(response_ids), responses.c.labels != ""
+        )
+        with self._reading.connect() as connection:
+            return {row.response_id: set(row.labels.split("\n")) for row in connection.execute(query)}
+
     def unreleased(self, site: str, *, limit: int) -> list[str]:
         """Return the next responses with something planned that no person released yet, in order of id."""
         joined = sa.and_(responses.c.site == outcomes.c.site, responses.c.response_id == outcomes.c.response_id)
@@ -201,6 +209,13 @@ class Decisions:
         values = {"site": site, "who": who, "why": why, "action": action, "what": what, "at": self._now()}
         [number] = connection.execute(releases.insert().returning(releases.c.number), [values]).one()
         return int(number)
+
+
+def unrelease(connection: sa.Connection, site: str, response_ids: Collection[str]) -> None:
+    """Forget that these responses were released: what a person looked at is not what would be sent now."""
+    released = responses.update().where(responses.c.site == site, responses.c.release.is_not(None))
+    for part in _parts(sorted(response_ids)):
+        connection.execute(released.where(responses.c.response_id.in_(part)).values(release=None))
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

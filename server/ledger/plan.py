@@ -41,6 +41,7 @@ class Plan:
             changed=len(changes),
             unchanged=len(rows) - len(self.new) - len({one.key for one in changes} & {row["key"] for row in rows}),
         )
+        self._response_ids = {key: row["response_id"] for key, row in held.items()}
         self._observations: Counter[str] = Counter()
         after = {one.key: one.values["observations"] for one in changes if "observations" in one.values}
         for key, row in ({row["key"]: row for row in rows} | dict(held)).items():
@@ -59,9 +60,19 @@ class Plan:
         return cls(held, rows, [*changes, *_freed(held, changes), *superseded])
 
     def called_for(self, desired: Desired) -> Row:
-        """Return the row of the response: how many Observations it calls for, and why it has no score, if so."""
-        observations = self._observations[desired.response_id]
-        return {"response_id": desired.response_id, "observations": observations, "reason": desired.reason}
+        """Return the row of the response: its Observations, why it has no score, if so, and its labels."""
+        return {
+            "response_id": desired.response_id,
+            "observations": self._observations[desired.response_id],
+            "reason": desired.reason,
+            "labels": "\n".join(sorted(desired.labels)),
+        }
+
+    @property
+    def amended(self) -> set[str]:
+        """The responses that get a content which nobody has seen: a new one, or another than before."""
+        changed = {one.key for one in self.changes if "content_hash" in one.values}
+        return {row["response_id"] for row in self.new} | {self._response_ids[key] for key in changed}
 
 
 def _changed(held: Mapping[str, Row], rows: Sequence[Row], rules: Rules) -> tuple[list[Row], list[planning.Change]]:

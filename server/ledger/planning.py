@@ -62,6 +62,7 @@ class Desired:
         response_version: `meta.versionId` of the response, empty if it has none.
         reason: why it has no score; empty if it has one.
         resources: as the site takes them.
+        labels: codes of the canonical outcome's security labels, which the site's shape may not carry.
     """
 
     response_id: str
@@ -69,6 +70,7 @@ class Desired:
     response_version: str
     reason: str
     resources: Sequence[Shaped]
+    labels: frozenset[str] = frozenset()
 
 
 class Rules(Protocol):

@@ -42,6 +42,7 @@ outcomes = sa.Table(
     _text("sent_hash"),  # what may have reached the server, unproven
     sa.Column("sent_content", sa.LargeBinary),  # of a request on its way: the desired content may change meanwhile
     _text("sent_at"),
+    _text("request_id"),  # on its way with this row; empty: none, or one that was taken over
     sa.Column("is_open", sa.Boolean, nullable=False, default=False),  # must be read before it may be sent again
     _text("ehr_id"),
     _text("ehr_version"),
@@ -87,7 +88,8 @@ responses = sa.Table(
     _text("reason"),  # empty: scored
     _text("leased_by"),  # the worker that alone may send what belongs to it
     _text("leased_until"),
-    sa.Column("release", sa.Integer),  # by which a person let it be sent
+    sa.Column("release", sa.Integer),  # by which a person let what is planned now be sent
+    _text("labels"),  # codes of the canonical outcome's security labels, one a line
     sa.Index("response_leased", "site", "leased_by", sqlite_where=_IS_LEASED, postgresql_where=_IS_LEASED),
 )
 

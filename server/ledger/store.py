@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from server.ledger import decisions, engine, history, leases, planning, states
+from server.ledger import decisions, engine, history, leases, planning, requests, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
 from server.ledger.plan import OUTCOMES, Plan, withdrawals
 from server.ledger.planning import Desired, PlanCounts, Rules
@@ -173,11 +173,13 @@ class Ledger:
     def lease_open(self, site: str, worker: str, *, after: str, responses: int, seconds: float) -> list[Entry]:
         """Take responses with something that must be read before it is sent again: also what was taken without an id.
 
-        What another worker is sending at this moment is its own, until its lease ends.
+        What another worker is sending at this moment is its own, until its lease ends; an answer that it gets after
+        that changes nothing.
         """
         until = timestamp(self._now() + timedelta(seconds=seconds))
         with self._engine.begin() as connection:
             found = leases.take_open(connection, site, worker, after=after, most=responses, now=self.now(), until=until)
+            requests.take_over(connection, site, found)
             entries = self._entries(_of(site, outcomes.c.response_id.in_(found), outcomes.c.is_open), connection)
         return sorted(entries, key=_sending_order)
 
@@ -220,6 +222,7 @@ class Ledger:
             .where(leases.is_held_by(site, worker, moment))
             .values(state="sending", is_open=True, sent_hash=outcomes.c.content_hash, sent_at=moment)
             .values(reason="", due="", changed_at=moment, sent_content=outcomes.c.content)
+            .values(request_id=requests.on_rows(request_id))
             .returning(*_ENTRY_COLUMNS)
         )
         with self._engine.begin() as connection:
@@ -232,7 +235,7 @@ class Ledger:
                         **attempt,
                         "key": one.key,
                         "content_hash": one.content_hash,
-                        "request_id": _of_key(request_id, one.key),
+                        "request_id": requests.of_key(request_id, one.key),
                     }
                     for one in claimed
                 ]
@@ -243,6 +246,9 @@ class Ledger:
     def settle(self, site: str, settlements: Sequence[Settlement], *, request_id: str | Mapping[str, str] = "") -> None:
         """Record what came of a request, or of looking for what was on its way.
 
+        A row that another request is on its way with by now, or that was taken over from this one, is left to those
+        who have it; of this one then only the attempt says what it came to.
+
         Args:
             site: whose.
             settlements: what came of each resource.
@@ -251,13 +257,14 @@ class Ledger:
         moment = self.now()
         with self._engine.begin() as connection:
             held = locked(connection, site, [settlement.key for settlement in settlements])
-            changes = [settled(held[one.key], one) for one in settlements]
+            changes = [settled(held[one.key], one) for one in requests.own(held, settlements, request_id)]
             for change in changes:
+                change.values["request_id"] = ""
                 if request_id and change.values["state"] == "unknown":
                     change.values["sent_at"] = moment  # the server may have been at it until now
             change_rows(connection, site, changes, moment)
             if request_id and settlements:
-                _settle_attempts(connection, site, settlements, request_id, moment)
+                requests.note_answered(connection, site, settlements, request_id, moment)
 
     def forget(self, site: str, keys: Sequence[str]) -> int:
         """Make what was proven missing from the chart due again, as new; returns how many resources that are."""
@@ -373,6 +380,12 @@ class Ledger:
             not_scorable=dict(sorted(by_reason.items())),
         )
 
+    def due_types(self, site: str) -> set[str]:
+        """Return the FHIR types of everything that is due now or later."""
+        query = sa.select(outcomes.c.resource_type).distinct()
+        with self._reading.connect() as connection:
+            return set(connection.scalars(query.where(outcomes.c.site == site, outcomes.c.state.in_(states.DUE))))
+
     def _read(self, query: sa.Select[Any]) -> list[Entry]:
         with self._reading.connect() as connection:
             return self._entries(query, connection)
@@ -390,6 +403,7 @@ class Ledger:
                 connection.execute(outcomes.insert(), new)
             change_rows(connection, site, plan.changes, moment)
             upsert(connection, responses, [plan.called_for(one) | {"site": site} for one in batch])
+            decisions.unrelease(connection, site, plan.amended)
         return plan.counts
 
 
@@ -400,29 +414,6 @@ def _of(site: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
 def _count_as(connection: sa.Connection, site: str, keys: Sequence[str], observations: int) -> None:
     counted_as = outcomes.update().where(outcomes.c.site == site, outcomes.c.key.in_(keys))
     connection.execute(counted_as.values(observations=observations))
-
-
-def _settle_attempts(
-    connection: sa.Connection,
-    site: str,
-    settlements: Sequence[Settlement],
-    request_id: str | Mapping[str, str],
-    moment: str,
-) -> None:
-    of_request = attempts.c.request_id == sa.bindparam("of_request")
-    attempt = attempts.update().where(attempts.c.site == site, of_request, attempts.c.key == sa.bindparam("of_key"))
-    names = ("http_status", "result", "reason")
-    answered = attempt.values(settled_at=moment, **{name: sa.bindparam(f"new_{name}") for name in names})
-    rows = [
-        {"of_key": one.key, "of_request": _of_key(request_id, one.key), "new_http_status": one.http_status,
-         "new_result": one.state, "new_reason": one.reason}
-        for one in settlements
-    ]  # fmt: skip
-    connection.execute(answered, rows)
-
-
-def _of_key(request_id: str | Mapping[str, str], key: str) -> str:
-    return request_id if isinstance(request_id, str) else request_id[key]
 
 
 def _entry(row: sa.RowMapping) -> Entry:
