@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from server.delivery import references
-from server.delivery.assignment import Assignment
+from server.delivery.assignment import SPARE_SECONDS, Assignment
 from server.ledger.entries import Entry, Settlement
 
 MOST: Final = 40
@@ -43,6 +43,7 @@ class Ahead:
         self._ids: dict[str, str] | None = None
         self._wanted: set[str] = set()
         self._ends: datetime | None = None
+        self._claimed_at: datetime | None = None
 
     @property
     def is_late(self) -> bool:
@@ -51,7 +52,7 @@ class Ahead:
 
     def claim(self, entries: Sequence[Entry]) -> list[Entry]:
         """Record that these are about to leave, each in a request of its own; returns those that may."""
-        self._ends = self._assignment.clock.now() + timedelta(seconds=SECONDS)
+        self._claimed_at = self._assignment.clock.now()
         self.doubt(entries)
         for interaction, alike in itertools.groupby(sorted(entries, key=_interaction), key=_interaction):
             request_ids = {entry.key: self._assignment.new_request_id() for entry in alike}
@@ -66,15 +67,18 @@ class Ahead:
             self._unsent |= {entry.key: (entry, request_ids[entry.key]) for entry in claimed}
         self._wanted = {key for entry, _ in self._unsent.values() for key in references.own_of(entry.content)}
         self._read_ids()
+        self._ends = self._assignment.clock.now() + timedelta(seconds=SECONDS)  # to record it may have taken long
         return [entry for entry in entries if entry.key in self._unsent]  # as they were before, with what was sent then
 
     def doubt(self, entries: Sequence[Entry]) -> None:
         """Remember, before they are claimed, which of these an earlier request may have stored."""
         self.doubtful |= {entry.key for entry in entries if entry.sent_hash}
 
-    def take(self, key: str) -> tuple[Entry, str] | None:
-        """Return what is about to leave under a key, and its request id; None if that was not recorded ahead."""
-        return self._unsent.pop(key, None)
+    def take(self, key: str) -> tuple[Entry, str, datetime] | None:
+        """Return what is about to leave under a key, its request id, and until when it may; None: not recorded."""
+        if self._claimed_at is None or key not in self._unsent:
+            return None
+        return *self._unsent.pop(key), self._claimed_at + timedelta(seconds=SPARE_SECONDS + SECONDS)
 
     def ids(self) -> Mapping[str, str] | None:
         """Return the server's ids of all that the claimed refer to, as far as known; None: nothing was claimed."""
@@ -112,7 +116,7 @@ class Ahead:
         """Give back what was not sent, and record all answers."""
         for entry, _ in list(self._unsent.values()):
             self.give_back(entry, "")
-        self._ids, self._ends = None, None
+        self._ids, self._ends, self._claimed_at = None, None, None
         self.plain.clear()
         self.record()
 

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from integration.settings import Site
 from integration.sources.client import Clock
@@ -44,7 +45,8 @@ class Assignment:
     @property
     def lease_seconds(self) -> float:
         """How long a lease lasts: longer than the longest request, until its effect is certain."""
-        return self.site.limits.timeout_seconds + self.site.limits.settle_seconds + _SPARE_SECONDS
+        return self.site.limits.timeout_seconds + self.site.limits.settle_seconds + SPARE_SECONDS
 
 
-_SPARE_SECONDS = 1.0
+SPARE_SECONDS: Final = 5.0
+"""So long after its claim a request may still leave: its effect is certain then before the lease ends."""

@@ -40,7 +40,7 @@ def _send_some(entries: Sequence[Entry], writer: Writer, resolver: Resolver) -> 
     try:
         claimed = writer.ahead.claim(writer.ready(entries, is_together=True))
         for number, entry in enumerate(claimed):
-            if writer.ahead.is_late:
+            if number and writer.ahead.is_late:  # the first one always leaves, or nothing ever would
                 return claimed[number:]
             if writer.understands(entry):
                 send(entry, writer, resolver)
@@ -75,6 +75,7 @@ def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) 
             return read
         version = read
     while True:
+        writer.check_lease()
         try:
             answer = writer.client.update(
                 entry.resource_type, entry.ehr_id, body, request_id=request_id, if_match=version

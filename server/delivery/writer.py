@@ -12,7 +12,7 @@ from integration.errors import ServerNotReachedError, ServerRefusedError, Server
 from integration.sources.client import FhirClient
 from server.delivery import references
 from server.delivery.ahead import Ahead
-from server.delivery.assignment import Assignment
+from server.delivery.assignment import SPARE_SECONDS, Assignment
 from server.ledger.entries import Entry, Settlement, timestamp
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
 from server.ledger.states import State
@@ -37,6 +37,10 @@ class StoppedError(Exception):
     """The site shall not be sent anything more in this run; what was not sent stays planned."""
 
 
+class _TooLateError(Exception):
+    """The lease is over, or ends too soon: another worker may send the same."""
+
+
 class Writer:
     """Sends to one site, one request after the other.
 
@@ -58,6 +62,7 @@ class Writer:
         self.client, self.site, self.profile = client, assignment.site, assignment.profile
         self.results: Counter[State] = Counter()
         self.ahead = Ahead(assignment)
+        self._leave_until = self._clock.now()
 
     @property
     def sent(self) -> int:
@@ -93,8 +98,10 @@ class Writer:
 
     def _claimed(self, entries: Sequence[Entry], interaction: str) -> tuple[list[Entry], str]:
         if len(entries) == 1 and (recorded := self.ahead.take(entries[0].key)):
-            return [recorded[0]], recorded[1]
+            entry, recorded_id, self._leave_until = recorded
+            return [entry], recorded_id
         self.ahead.doubt(entries)
+        self._leave_until = self._clock.now() + timedelta(seconds=SPARE_SECONDS)
         request_id = self._assignment.new_request_id()
         claimed = self._ledger.claim(
             self.site.name,
@@ -110,7 +117,12 @@ class Writer:
         self, claimed: Sequence[Entry], request_id: str, send: Send, is_undone: Callable[[ServerRefusedError], bool]
     ) -> ServerRefusedError | None:
         try:
+            self._check_time()
             settlements = send(claimed, request_id)
+        except _TooLateError:
+            self.ahead.record()
+            given_back = [self._planned(entry, "", None) for entry in claimed]
+            self._ledger.settle(self.site.name, given_back, request_id=request_id)
         except ServerNotReachedError as error:
             self._settle([self._planned(entry, error.problem, None) for entry in claimed], request_id)
             raise
@@ -121,6 +133,14 @@ class Writer:
         else:
             self._settle(settlements, request_id)
         return None
+
+    def check_lease(self) -> None:
+        """Make sure that the lease of what is being sent is not over; what finds it so gives it back, unsent."""
+        self._check_time(self._assignment.lease_seconds - SPARE_SECONDS)
+
+    def _check_time(self, longer_seconds: float = 0.0) -> None:
+        if self._clock.now() > self._leave_until + timedelta(seconds=longer_seconds):
+            raise _TooLateError
 
     def ready(self, entries: Sequence[Entry], *, is_together: bool) -> list[Entry]:
         """Return the entries that may be sent now.
