@@ -10,6 +10,7 @@ the CapabilityStatement must list the parameter.
 from __future__ import annotations
 
 import base64
+import binascii
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _PARAMETERS: Final = {
     "Observation": "identifier", "Device": "identifier", "DocumentReference": "identifier",
     "QuestionnaireResponse": "identifier", "Provenance": "_tag",
 }  # fmt: skip
+_DEAD: Final = frozenset((200, 400, 404, 410, 422))  # 200: another host, which is not asked, or no content
+_ABOUT_US: Final = frozenset((401, 429, 503))
 _NOT_SEARCHED: Final = frozenset((400, 404, 405, 414, 422, 501))
 
 
@@ -62,6 +65,10 @@ class NotSearchableError(Exception):
         super().__init__(f"the server does not search {resource_type} by {parameter}")
 
 
+class UnreadError(NotSearchableError):
+    """One resource may be in a document that cannot be read; nothing is said of any other."""
+
+
 FindIds = Callable[[Iterable[str]], Mapping[str, str]]
 """From keys of resources of ours to the server's ids."""
 
@@ -86,20 +93,21 @@ class Lookup:
     def find(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
         """Return what the chart holds under each entry's key; an empty list is a proof of absence.
 
-        All entries must be of one resource type.
+        All entries must be of one resource type. Where no key is kept, an entry is looked for by what was sent, as long
+        as that may be in the chart, and by what the chart shall hold only after that.
 
         Raises:
+            UnreadError: an entry may be in a document that cannot be read.
             NotSearchableError: the server does not search for keys.
             ServerUnreachableError, ServerRefusedError: no answer, or one that is about something else.
         """
         found: dict[str, list[Found]] = {entry.key: [] for entry in entries}
         by_key = []
         for entry in entries:
-            parameters = self._profile.search(entry.resource())
-            if parameters is None:
+            if self._profile.search(entry.resource()) is None:
                 by_key.append(entry)
             else:
-                found[entry.key] = self._found_by(entry, parameters)
+                found[entry.key] = self._found_by(entry)
         for some in _batches(by_key, _KEYS_PER_SEARCH):
             for key, resource in self._found_by_key(some):
                 found[key].append(_found(resource))
@@ -113,13 +121,28 @@ class Lookup:
             if error.status in (404, 410):
                 return None
             raise
-        return _found(self._whole(resource)) if isinstance(resource, dict) and resource.get("id") else None
+        return _found(self._ours(resource)) if isinstance(resource, dict) and resource.get("id") else None
 
-    def _found_by(self, entry: Entry, parameters: Mapping[str, str]) -> list[Found]:
+    def _found_by(self, entry: Entry) -> list[Found]:
         """Look for one resource at a server that does not keep our identifiers."""
-        desired = entry.resource()
-        pages = map(self._whole, self._pages(entry.resource_type, parameters))
-        return [_found(resource) for resource in pages if self._profile.is_it(desired, resource)]
+        for content in _contents(entry):
+            if matches := self._matches(entry, content):
+                return matches
+        return []
+
+    def _matches(self, entry: Entry, content: Resource) -> list[Found]:
+        matches, is_unread = [], False
+        for resource in self._pages(entry.resource_type, self._profile.search(content) or {}):
+            if self._profile.is_it(content, resource):
+                matches.append(_found(self._ours(resource)))
+            elif documents.may_be(content, resource):
+                whole = self._read_through(resource)
+                is_unread |= whole is None
+                if whole is not None and self._profile.is_it(content, whole):
+                    matches.append(_found(whole))
+        if is_unread and not matches and (entry.sent_hash or entry.is_taken_without_id):
+            raise UnreadError(entry.resource_type, ", ".join(self._profile.search(content) or {}))
+        return matches
 
     def _found_by_key(self, entries: Sequence[Entry]) -> list[tuple[str, Resource]]:
         """Look for resources by our identifiers or tags; what was not asked for shows that the search was ignored."""
@@ -130,7 +153,7 @@ class Lookup:
                 key = next((key for key in _keys(resource) if key in keys), None)
                 if key is None:
                     raise _not_searchable(entries)
-                found.append((key, self._whole(resource)))
+                found.append((key, self._ours(resource)))
         except NotSearchableError:
             if entries[0].resource_type != "Provenance":
                 raise
@@ -142,7 +165,7 @@ class Lookup:
 
         One whose targets have no id yet cannot be in the chart, for it would have to refer to them.
         """
-        targets = {entry.key: [one["reference"] for one in entry.resource()["target"]] for entry in entries}
+        targets = {entry.key: [one["reference"] for one in entry.sent_resource()["target"]] for entry in entries}
         ids = self._ehr_ids(own for places in targets.values() for own in (one.partition("/")[2] for one in places))
         known = [f"Observation/{ids[own]}" for own in sorted(ids) if f"Observation/{own}" in _flat(targets.values())]
         if not known:
@@ -155,13 +178,31 @@ class Lookup:
         is_document = resource.get("resourceType") == "DocumentReference"
         return documents.with_data(resource, self._fetch) if is_document else resource
 
+    def _ours(self, resource: Resource) -> Resource:
+        """Return a document of ours as `_whole`; with its links if they are dead, which is a difference."""
+        try:
+            return self._whole(resource)
+        except ServerRefusedError as error:
+            if error.status not in _DEAD:
+                raise
+            return resource
+
+    def _read_through(self, resource: Resource) -> Resource | None:
+        """Return a document that may be ours as `_whole`; None if what it links to cannot be read."""
+        try:
+            return self._whole(resource)
+        except ServerRefusedError as error:
+            if error.status in _ABOUT_US:
+                raise
+            return None
+
     def _fetch(self, url: str) -> bytes:
         """Read an attachment: as it is, or as a Binary resource (https://hl7.org/fhir/R4/binary.html#rest)."""
         place = url if urlsplit(url).scheme else f"{self._client.base_url}/{url.lstrip('/')}"
         answer = self._client.get(place, headers={"Accept": "text/plain, application/pdf, */*;q=0.1"})
         binary = answer.json()
         if isinstance(binary, dict) and binary.get("resourceType") == "Binary":
-            return base64.b64decode(str(binary.get("data", "")))
+            return _decoded(str(binary.get("data", "")), place)
         return answer.body
 
     def _search(self, entries: Sequence[Entry]) -> Iterable[Resource]:
@@ -196,6 +237,19 @@ def by_type(entries: Iterable[Entry]) -> list[list[Entry]]:
     """Split entries by resource type."""
     ordered = sorted(entries, key=lambda entry: entry.resource_type)
     return [list(some) for _, some in itertools.groupby(ordered, key=lambda entry: entry.resource_type)]
+
+
+def _decoded(data: str, url: str) -> bytes:
+    try:
+        return base64.b64decode(data)
+    except binascii.Error as error:
+        raise ServerRefusedError(url=url, status=200, problem="a Binary whose data is not base64") from error
+
+
+def _contents(entry: Entry) -> list[Resource]:
+    """Return what was sent, if it may be in the chart, and what the chart shall hold, if that is another."""
+    is_another = entry.sent_content is not None and entry.sent_content != entry.content
+    return [entry.sent_resource(), *([entry.resource()] if is_another else [])]
 
 
 def token(entry: Entry) -> tuple[str, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
 from server.delivery import comparison, references
 from server.delivery.assignment import Assignment
-from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
+from server.delivery.lookup import Found, Lookup, NotSearchableError, UnreadError, by_type
 from server.ledger.entries import Entry, Settlement
 from server.ledger.states import State
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 200
 _FORBIDDEN = frozenset((401, 403))
+_MAY_NOT_SEARCH = frozenset((403,))
 
 
 class Resolver:
@@ -32,7 +34,9 @@ class Resolver:
     def __init__(self, assignment: Assignment, lookup: Lookup) -> None:
         self._ledger, self._site, self._clock = assignment.ledger, assignment.site, assignment.clock
         self._profile, self._assignment, self._lookup = assignment.profile, assignment, lookup
-        self._not_searched: set[str] = set()
+        self._not_searched: dict[str, str] = {}  # by resource type, why
+        self._unread: dict[str, str] = {}  # by key, likewise
+        self._found_ids: dict[str, str] = {}
 
     def resolve_all(self) -> Counter[State]:
         """Settle everything on its way; returns how many resources came to which state.
@@ -91,28 +95,50 @@ class Resolver:
     def _of_found(self, entries: Sequence[Entry]) -> list[Settlement]:
         settlements: list[Settlement] = []
         for group in by_type(entries):
-            found = self._found(group)
-            settlements += [one for entry in group if found[entry.key] and (one := _of_create(entry, found[entry.key]))]
+            found = self._found(group, _FORBIDDEN)
+            settlements += [
+                one for entry in group if found.get(entry.key) and (one := self._of_create(entry, found[entry.key]))
+            ]
         return settlements
 
     def _of_not_found(self, entry: Entry) -> Settlement | None:
         """Settle what may have been sent and cannot be looked for, and what was withdrawn and is proven absent."""
-        if entry.sent_hash and entry.resource_type in self._not_searched:
+        if entry.sent_hash and self._why_not_said(entry):
             return _manual(entry, "the server does not say whether it has it", maybe_sent=True)
         return Settlement(key=entry.key, state="planned", reason="proven absent") if entry.is_withdrawn else None
 
-    def _found(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
+    def _found(self, entries: Sequence[Entry], forbidden: frozenset[int]) -> dict[str, list[Found]]:
+        """Look for entries of one type; what the server says nothing of is left out, and noted with why.
+
+        Args:
+            entries: what to look for.
+            forbidden: statuses that say that we may not look, and stop nothing but that.
+        """
+        together = [one for one in entries if self._profile.search(one.resource()) is None]
+        alone = [[one] for one in entries if one not in together]
+        found: dict[str, list[Found]] = {}
+        for some in [*([together] if together else []), *alone]:
+            if some[0].resource_type not in self._not_searched:
+                found |= self._found_of(some, forbidden)
+        self._found_ids |= {key: matches[0].ehr_id for key, matches in found.items() if len(matches) == 1}
+        return found
+
+    def _found_of(self, entries: Sequence[Entry], forbidden: frozenset[int]) -> dict[str, list[Found]]:
         resource_type = entries[0].resource_type
-        if resource_type not in self._not_searched:
-            try:
-                return self._lookup.find(entries)
-            except NotSearchableError:
-                self._not_searched.add(resource_type)
-            except ServerRefusedError as error:
-                if error.status not in _FORBIDDEN:
-                    raise
-                self._not_searched.add(resource_type)
-        return {entry.key: [] for entry in entries}
+        try:
+            return self._lookup.find(entries)
+        except UnreadError as error:
+            self._unread |= {entry.key: str(error) for entry in entries}
+        except NotSearchableError as error:
+            self._not_searched[resource_type] = str(error)
+        except ServerRefusedError as error:
+            if error.status not in forbidden:
+                raise
+            self._not_searched[resource_type] = f"HTTP {error.status}: the chart may not be searched"
+        return {}
+
+    def _why_not_said(self, entry: Entry) -> str:
+        return self._unread.get(entry.key, "") or self._not_searched.get(entry.resource_type, "")
 
     def look_again(self, keys: Sequence[str]) -> None:
         """Look for what the server took without saying under which id, or said it has already; for nothing else."""
@@ -159,13 +185,43 @@ class Resolver:
                 self._clock.sleep(min(remaining, self._site.limits.settle_seconds))
 
     def _of_creates(self, entries: Sequence[Entry]) -> list[Settlement | None]:
-        try:
-            found = self._lookup.find(entries)
-        except NotSearchableError as error:
-            return [
-                _manual(entry, str(error), maybe_sent=True) if entry.state != "accepted" else None for entry in entries
-            ]
-        return [_of_create(entry, found[entry.key]) for entry in entries]
+        found = self._found(entries, _MAY_NOT_SEARCH)
+        return [
+            self._of_create(entry, found[entry.key]) if entry.key in found else self._of_not_said(entry)
+            for entry in entries
+        ]
+
+    def _of_not_said(self, entry: Entry) -> Settlement | None:
+        return _manual(entry, self._why_not_said(entry), maybe_sent=True) if entry.state != "accepted" else None
+
+    def _of_create(self, entry: Entry, found: list[Found]) -> Settlement | None:
+        if len(found) > 1:
+            return Settlement(key=entry.key, state="duplicate", reason=f"{len(found)} in the chart")
+        if found:
+            return self._of_one(entry, found[0])
+        if entry.state == "accepted":
+            return None  # the server said it took it; that it cannot be found is for `reconcile` to say
+        if _is_said_to_be_there(entry):
+            return _manual(entry, f"{entry.reason}: the server says it has it, and it is not found")
+        return Settlement(key=entry.key, state="planned", reason="proven absent")
+
+    def _of_one(self, entry: Entry, found: Found) -> Settlement:
+        """Adopt what was found: with its version only if it is as we wrote it, or as it shall be.
+
+        Without a version nothing is written over it before `of_conflict` has read it. What merely is in the place of
+        ours, and was never sent by us, is another's.
+        """
+        ours = (entry.unproven_resource(), entry.known_resource(), entry.resource())
+        if any(one is not None and not self._differences(one, found) for one in ours):
+            return _already_there(entry, found)
+        is_sent = (entry.sent_hash or entry.is_taken_without_id) and not _is_said_to_be_there(entry)
+        if not is_sent and not self._has_our_name(entry):
+            return _manual(entry, "another value is in its place in the chart")
+        return _already_there(entry, replace(found, ehr_version=""))
+
+    def _has_our_name(self, entry: Entry) -> bool:
+        """Whether an entry is found by what names it, not by patient, time and code."""
+        return entry.resource_type == "DocumentReference" or self._profile.search(entry.resource()) is None
 
     def _of_update(self, entry: Entry) -> Settlement:
         found = self._lookup.read(entry)
@@ -179,22 +235,10 @@ class Resolver:
 
     def _differences(self, resource: Resource, found: Found) -> list[str]:
         """Return the paths at which the chart differs from a resource in canonical form."""
-        ids = self._ledger.ehr_ids(self._site.name, references.own(resource))
+        ids = self._found_ids | self._ledger.ehr_ids(self._site.name, references.own(resource))
         desired = references.rewritten(resource, references.places(ids, resource))
         keeps_all = self._profile.abilities.keeps_all
         return comparison.differences(desired, found.resource, base_url=self._site.base_url, keeps_all=keeps_all)
-
-
-def _of_create(entry: Entry, found: list[Found]) -> Settlement | None:
-    if len(found) > 1:
-        return Settlement(key=entry.key, state="duplicate", reason=f"{len(found)} in the chart")
-    if found:
-        return _already_there(entry, found[0])
-    if entry.state == "accepted":
-        return None  # the server said it took it; that it cannot be found is for `reconcile` to say
-    if _is_said_to_be_there(entry):
-        return _manual(entry, f"{entry.reason}: the server says it has it, and it is not found")
-    return Settlement(key=entry.key, state="planned", reason="proven absent")
 
 
 def _is_said_to_be_there(entry: Entry) -> bool:

@@ -65,17 +65,22 @@ class Documents:
     needs_time: bool = False
     titles: wording.Titles = field(default_factory=dict)
 
-    def stand_in(self, observations: Sequence[Resource]) -> Shaped | None:
-        """Return the document in place of refused Observations; None if it is not wanted or there are none."""
-        return self.document(observations) if self.is_wanted and observations else None
+    def stand_in(self, observations: Sequence[Resource], *, of: str = "") -> Shaped | None:
+        """Return the document in place of refused Observations; None if it is not wanted or there are none.
 
-    def document(self, observations: Sequence[Resource]) -> Shaped:
+        Args:
+            observations: of one response.
+            of: what the identity is of, so that a response has one document whatever was refused of it.
+        """
+        return self.document(observations, of=of) if self.is_wanted and observations else None
+
+    def document(self, observations: Sequence[Resource], *, of: str = "") -> Shaped:
         """Return the document that says what these Observations of one response say; `dropped` is of all of them."""
         carried = [wording.carried(observation) for observation in observations]
         lost = (path for pair in zip(observations, carried, strict=True) for path in dropped(*pair))
         return Shaped(
             kind="document",
-            resource=self._resource(carried),
+            resource=self._resource(carried, _identity(carried, of)),
             observations=len(observations),
             dropped=tuple(dict.fromkeys(lost)),
             problem=self._problem(carried[0]),
@@ -93,8 +98,8 @@ class Documents:
         """Return what finds a document where no identifier is kept: the patient, to be told apart by `is_it`."""
         return {"patient": flowsheets.subject_id(resource)} if self.is_bare else None
 
-    def _resource(self, carried: Sequence[Resource]) -> Resource:
-        identity, first = _identity(carried), carried[0]
+    def _resource(self, carried: Sequence[Resource], identity: str) -> Resource:
+        first = carried[0]
         resource: Resource = {"resourceType": "DocumentReference", "id": identity}
         if not self.is_bare:
             labels = wording.labels(carried)
@@ -165,6 +170,19 @@ def is_it(resource: Resource, found: Resource) -> bool:
     return flowsheets.is_same_subject(resource, found) and any(reference in text for text in texts)
 
 
+def may_be(resource: Resource, found: Resource) -> bool:
+    """Whether only what a document of the chart links to can tell whether it is the one that was sent.
+
+    It is about the same patient, links to a type of content that we write, and does not name both another title and
+    another moment.
+    """
+    if resource["resourceType"] != "DocumentReference" or not flowsheets.is_same_subject(resource, found):
+        return False
+    links = [one for one in _attachments(found) if _is_link(one)]
+    is_our_type = any(_media_type(one) in ("", *_MEDIA_TYPES.values()) for one in links)
+    return is_our_type and (not any("title" in one for one in links) or _is_same_period(resource, found))
+
+
 def with_data(found: Resource, fetch: Callable[[str], bytes]) -> Resource:
     """Return a document as read, with the bytes that its attachments link to in place of the links.
 
@@ -187,13 +205,25 @@ def _fetched(one: Any, fetch: Callable[[str], bytes]) -> Any:
     return {**one, "attachment": {**rest, "data": data}}
 
 
+def _media_type(attachment: Mapping[str, Any]) -> str:
+    return str(attachment.get("contentType", "")).partition(";")[0].strip().lower()
+
+
+def _is_same_period(resource: Resource, found: Resource) -> bool:
+    """Whether a document names our moment, or none."""
+    context = found.get("context")
+    period = context.get("period") if isinstance(context, dict) else None
+    start = period.get("start") if isinstance(period, dict) else None
+    return start is None or flowsheets.is_same_moment(resource["context"]["period"]["start"], start)
+
+
 def _is_link(attachment: Mapping[str, Any]) -> bool:
     return "data" not in attachment and isinstance(attachment.get("url"), str)
 
 
-def _identity(observations: Iterable[Resource]) -> str:
-    """Return the SHA-256 (hex) of which Observations it stands for: what they say may change, the document stays."""
-    keys = sorted(observation["id"] for observation in observations)
+def _identity(observations: Iterable[Resource], of: str) -> str:
+    """Return the SHA-256 (hex) of what it is of, or else of which Observations; what they say may change."""
+    keys = [of] if of else sorted(observation["id"] for observation in observations)
     return hashlib.sha256(msgspec.json.encode(["outcome-bridge", "msis-29", "document", *keys])).hexdigest()
 
 
