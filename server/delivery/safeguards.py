@@ -34,7 +34,7 @@ class Judgement:
 
     Attributes:
         withheld: by an entry's key, why it stays planned.
-        patients: by the id of each patient who was looked at, why nothing may be written; empty: nothing in the way.
+        patients: by the id of each patient who is compared, why nothing may be written; empty: nothing in the way.
     """
 
     withheld: Mapping[str, str]
@@ -52,9 +52,9 @@ class Judgement:
 class Safeguards:
     """Lets through what may be written to one site; one object serves the connections of a run.
 
-    A patient who was not written to before is read from the EHR, and must agree with the source's Patient: share an
-    identifier, or be of the same birth date and sex. Otherwise the outcome becomes `manual`. What is withheld for
-    consent, a label or a release stays planned, and is looked at again by every delivery.
+    Each patient is read from the EHR once a run, before the first write, and must agree with the source's Patient:
+    share an identifier, or be of the same birth date and sex. Otherwise the outcome becomes `manual`. What is withheld
+    for consent, a label or a release stays planned, and is looked at again by every delivery.
 
     Args:
         ledger: where is kept who was checked and what was released.
@@ -68,6 +68,7 @@ class Safeguards:
         self._opted_out = self._settings.opted_out()
         self._lock = threading.Lock()
         self._withheld: dict[str, str] = {}
+        self._found: dict[str, str] = {}
 
     @property
     def withheld(self) -> Counter[str]:
@@ -83,16 +84,29 @@ class Safeguards:
 
     def judge(self, entries: Sequence[Entry], client: FhirClient) -> Judgement:
         """Say which entries may be written and why the others may not; reads the EHR's Patients, records nothing."""
-        withheld = {entry.key: reason for entry in entries if (reason := self._reason(entry))}
+        stopped = self._stopped(entries)
+        withheld = {entry.key: reason for entry in entries if (reason := self._reason(entry, stopped))}
         free = [entry for entry in entries if entry.key not in withheld]
         withheld |= {entry.key: NOT_RELEASED for entry in self._unreleased(free)}
         patient_ids = {entry.patient_id for entry in free if entry.key not in withheld and entry.patient_id}
         return Judgement(withheld=withheld, patients=self._checked(patient_ids, client))
 
-    def _reason(self, entry: Entry) -> str:
+    def _reason(self, entry: Entry, stopped: set[str]) -> str:
         if entry.patient_id and entry.patient_id in self._opted_out:
             return OPTED_OUT
-        return LABELLED if _labels(entry.resource()) & set(self._settings.stop_labels) else ""
+        return LABELLED if entry.response_id and entry.response_id in stopped else ""
+
+    def _stopped(self, entries: Sequence[Entry]) -> set[str]:
+        """Return the responses that a label stops: of the outcome as it was built, or of a resource as it is sent.
+
+        Not every site's shape carries labels, and what was planned by an older version says them only there.
+        """
+        stop = set(self._settings.stop_labels)
+        if not stop:
+            return set()
+        labels = self._ledger.decisions.labels(self._site.name, {entry.response_id for entry in entries})
+        built = {response_id for response_id, codes in labels.items() if codes & stop}
+        return built | {entry.response_id for entry in entries if _labels(entry.resource()) & stop}
 
     def _unreleased(self, entries: Sequence[Entry]) -> list[Entry]:
         wanted = self._settings.release
@@ -103,13 +117,20 @@ class Safeguards:
         return [entry for entry in entries if entry.response_id not in released]
 
     def _checked(self, patient_ids: set[str], client: FhirClient) -> dict[str, str]:
-        """Return what is found out now about patients who were not found in order before: by id the problem, if any."""
+        """Return what is in the way of writing to patients, by id; whom this run has not read yet is read now.
+
+        What an earlier run found says nothing: a Patient may have been merged, labelled or corrected since.
+        """
         if not self._settings.check_patient:
             return {}
-        known = self._ledger.decisions.patients(self._site.name, patient_ids)
-        new = sorted(one for one in patient_ids if known.get(one) != "")
+        with self._lock:
+            found = {one: self._found[one] for one in patient_ids if one in self._found}
+        new = sorted(patient_ids - found.keys())
         together = self._read_together(new, client) if len(new) > 1 else {}
-        return {one: self._problem(one, client, together.get(one)) for one in new}
+        read = {one: self._problem(one, client, together.get(one)) for one in new}
+        with self._lock:
+            self._found |= read
+        return found | read
 
     def _read_together(self, patient_ids: Sequence[str], client: FhirClient) -> dict[str, Resource]:
         """Read Patients by search, many at once, by id; who is not among what was found is read alone."""

@@ -135,16 +135,43 @@ def test_a_patient_unknown_to_the_source_is_left_to_a_person(
     assert reasons(ledger) == {"the source has no Patient to compare the EHR's with"}
 
 
-def test_a_patient_is_read_before_the_first_write_only(
-    chart: Any, plan: Callable[..., object], send: Send, patients: dict[str, Any]
-) -> None:
+def test_a_patient_is_read_once_in_every_run(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, plan: Callable[..., object],
+    patients: dict[str, Any], source: dict[str, Any],
+) -> None:  # fmt: skip
     plan("a")
-    send()
-    plan("a", answer=5, version_id="2")
-    send()
-
+    for run in (1, 2):
+        safeguards = Safeguards(ledger, site, lambda _: json.dumps(source).encode())
+        for _ in range(3):
+            assert len(safeguards.allowed(ledger.of_responses("north", ["a"]), client)) == 4
+        assert chart.log.count(("GET", "Patient/patient-of-a")) == run
     assert patients
-    assert chart.log.count(("GET", "Patient/patient-of-a")) == 1
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"link": [{"type": "replaced-by", "other": {"reference": "Patient/x"}}]}, "merged the patient into another"),
+        ({"meta": {"security": [{"code": "V"}]}}, "a security label of the EHR's Patient stops it"),
+        ({"identifier": [{"system": "urn:mrn", "value": "2"}], "gender": "male"}, "does not agree with the source"),
+    ],
+)
+def test_a_patient_in_order_before_is_left_to_a_person_once_that_changed(
+    *, chart: Any, ledger: Ledger, plan: Callable[..., object], send: Send, patients: dict[str, dict[str, Any]],
+    later: dict[str, Any], said: str,
+) -> None:  # fmt: skip
+    plan("a")
+    assert send(stop_labels=("V",)).remaining == 0
+    before = chart.all("Observation")
+    patients["patient-of-a"] |= later
+    plan("a", answer=5, version_id="2")
+
+    assert send(stop_labels=("V",)).sent == {}
+
+    assert chart.all("Observation") == before
+    assert ledger.counts("north")["manual"] == 3
+    [reason] = {entry.reason for entry in ledger.in_state("north", ["manual"])}
+    assert said in reason
 
 
 def test_many_patients_are_read_at_once_and_whoever_is_not_found_so_alone(
@@ -244,3 +271,28 @@ def test_the_first_writes_wait_for_a_person_s_release(
     assert send(release=1).withheld == {}  # the first is in the chart
     assert patients
     assert observations(chart) == 6
+
+
+def test_a_release_ends_when_what_was_released_changes(
+    *, chart: Any, ledger: Ledger, plan: Callable[..., object], send: Send, patients: dict[str, Any]
+) -> None:
+    plan("a", "b")
+    ledger.decisions.release("north", ["a", "b"], who="a person", why="looked at the dry run")
+    plan("a", "b")  # the same again
+    assert ledger.decisions.released("north", ["a", "b"]) == {"a", "b"}
+    assert send(release="all").remaining == 0
+    before = chart.all("Observation")
+
+    plan("a", answer=5, version_id="2")
+
+    report = send(release="all")
+    assert report.withheld == {NOT_RELEASED: report.remaining}
+    assert report.sent == {}
+    assert chart.all("Observation") == before
+    assert ledger.decisions.released("north", ["a", "b"]) == {"b"}
+    assert ledger.decisions.unreleased("north", limit=9) == ["a"]
+
+    ledger.decisions.release("north", ["a"], who="a person", why="looked at the new values")
+    assert send(release="all").remaining == 0
+    assert chart.all("Observation") != before
+    assert patients
