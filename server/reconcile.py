@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from integration.errors import ServerRefusedError
+from integration.outcomes import Resource
 from integration.settings import Site
 from integration.sources.client import FhirClient
 from server.delivery import comparison, references
@@ -19,6 +20,7 @@ from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
 from server.ledger import Ledger
 from server.ledger.entries import Entry, Settlement
 from server.ledger.planning import BY_HAND
+from server.ledger.repairs import Repair
 from server.ledger.states import IN_CHART, Books, State
 from server.sites import profile_of
 from server.sites.profile import WriteProfile
@@ -103,11 +105,10 @@ def reconcile(
     repaired = 0
     while entries := ledger.in_chart(site.name, after=after, limit=_BATCH):
         pairs = reader.read(entries)
-        ledger.note_read(site.name, pairs)
+        repairs = _repairs(profile, reader, pairs) if repair else {}
+        repaired += ledger.note_read(site.name, pairs, repairs).repaired
         read.update(settlement.state for _, settlement in pairs)
         findings += [_finding(*pair) for pair in pairs if pair[1].state not in ("verified", "retracted")]
-        if repair:
-            repaired += _repair(ledger, site, profile, reader, pairs)
         done, after = done + len(entries), entries[-1].key
         on_progress(done, total)
     logger.info("reconciled", extra={"action": "reconciled", "site": site.name, "results": dict(read)})
@@ -206,24 +207,22 @@ def _left_to_person(entry: Entry, settlement: Settlement) -> Settlement:
     return Settlement(key=entry.key, state="manual", reason=reason if BY_HAND in reason else entry.reason)
 
 
-def _repair(
-    ledger: Ledger,
-    site: Site,
-    profile: WriteProfile,
-    reader: _Reader,
-    pairs: Sequence[tuple[Entry, Settlement]],
-) -> int:
-    """Plan again what is missing or altered and may be written; returns how many resources that are."""
-    mended: list[Settlement] = []
-    absent: list[str] = []
+def _repairs(profile: WriteProfile, reader: _Reader, pairs: Sequence[tuple[Entry, Settlement]]) -> dict[str, Repair]:
+    """Return how what is missing, or altered and may be written, is written again."""
+    repairs: dict[str, Repair] = {}
     for entry, settlement in pairs:
         if settlement.state == "missing" and not entry.is_withdrawn:
-            absent.append(entry.key)
+            repairs[entry.key] = Repair()
         elif settlement.state == "altered" and profile.abilities.updates and entry.key not in reader.on_purpose:
-            version = reader.versions[entry.key]
-            mended.append(Settlement(key=entry.key, state="planned", ehr_version=version, reason="repaired"))
-    ledger.settle(site.name, mended)
-    return len(mended) + ledger.forget(site.name, absent)
+            repairs[entry.key] = Repair(content=_over(entry, profile), ehr_version=reader.versions[entry.key])
+    return repairs
+
+
+def _over(entry: Entry, profile: WriteProfile) -> Resource:
+    """Return the content as it is written over what the chart holds, for a site may take `final` only once."""
+    content = entry.resource()
+    amended = None if entry.is_withdrawn else profile.amended(content)
+    return content if amended is None else amended
 
 
 def _finding(entry: Entry, settlement: Settlement) -> Finding:

@@ -17,15 +17,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import sqlalchemy as sa
 
 from server.ledger import decisions, engine, history, leases, planning, requests, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
-from server.ledger.plan import OUTCOMES, Plan, withdrawals
+from server.ledger.plan import OUTCOMES, Plan, changed, withdrawals
 from server.ledger.planning import Desired, PlanCounts, Rules
-from server.ledger.rows import Row, change_rows, counted, locked, of_keys, of_responses, state_is_one_of, upsert
+from server.ledger.repairs import Noted, Repair, is_as_read, repaired
+from server.ledger.rows import change_rows, counted, locked, of_keys, of_responses, state_is_one_of, upsert
 from server.ledger.schema import attempts, outcomes, responses
 from server.ledger.states import State
 
@@ -118,34 +120,36 @@ class Ledger:
             count += len(withdrawals(held, rules))
         return count
 
-    def stand_in(self, site: str, rules: Rules, refused: Sequence[str], document: Desired) -> bool:
+    def stand_in(self, site: str, rules: Rules, refused: Sequence[Entry], document: Desired) -> bool:
         """Plan a document in place of refused Observations of one response; the books count them where it stands.
 
-        Returns whether anything was planned: nothing is, if the document is held already and says the same.
+        Returns whether anything was planned: nothing is, if the document is held already and says the same, or an
+        Observation is not refused any more, or says something else since.
         """
-        [row] = planning.rows(site, document)
         with self._alone.begin() as connection:
-            taken_over = sum(one["observations"] for one in of_keys(connection, site, refused).values())
-            there = of_keys(connection, site, [row["key"]])
-            moment, change = self.now(), None
-            if not there:
-                new = {**row, "observations": 0, "planned_at": moment, "changed_at": moment}
-                connection.execute(outcomes.insert(), [new])
-            else:
-                change = planning.change(there[row["key"]], row, rules)
-                change_rows(connection, site, [change] if change else [], moment)
-            _count_as(connection, site, refused, 0)
-            own = there[row["key"]]["observations"] if there else 0
-            _count_as(connection, site, [row["key"]], own + taken_over)
-        return not there or change is not None
+            held = of_responses(connection, site, [document.response_id])
+            says = {key: (one["state"], one["content_hash"]) for key, one in held.items()}
+            if any(says[one.key] != ("refused", one.content_hash) for one in refused):
+                return False
+            row = planning.in_place_of(held, *planning.rows(site, document), rules)
+            [new], changes = changed(held, [row], rules)
+            moment, keys, is_new = self.now(), [one.key for one in refused], new["key"] not in held
+            if is_new:
+                connection.execute(outcomes.insert(), [{**new, "planned_at": moment, "changed_at": moment}])
+            change_rows(connection, site, changes, moment)
+            counted_before = [*keys, row["key"]] if row["key"] in held else keys
+            _count_as(connection, site, [new["key"]], sum(held[key]["observations"] for key in counted_before))
+            _count_as(connection, site, keys, 0)
+        return is_new or bool(changes)
 
     def step_up(self, site: str, rules: Rules, document: str) -> None:
         """Withdraw a document whose Observations were taken after all; the books count them where they are."""
         with self._alone.begin() as connection:
-            held = of_keys(connection, site, [document])
-            change_rows(connection, site, withdrawals(held, rules), self.now())
-            row = held[document]
+            row = of_keys(connection, site, [document])[document]
             others = of_responses(connection, site, [row["response_id"]])
+            chain = {key: one for key, one in others.items() if document in (key, planning.replaced_by(one))}
+            change_rows(connection, site, withdrawals(chain, rules), self.now())
+            _count_as(connection, site, sorted(chain.keys() - {document}), 0)
             stood_for = sorted(
                 key for key, one in others.items() if one["kind"] in OUTCOMES and not one["observations"]
             )
@@ -266,16 +270,6 @@ class Ledger:
             if request_id and settlements:
                 requests.note_answered(connection, site, settlements, request_id, moment)
 
-    def forget(self, site: str, keys: Sequence[str]) -> int:
-        """Make what was proven missing from the chart due again, as new; returns how many resources that are."""
-        with self._alone.begin() as connection:
-            missing = [row for row in of_keys(connection, site, keys).values() if row["state"] == "missing"]
-            values: Row = {"state": "planned", "reason": "repaired", "due": "", "ehr_id": "", "ehr_version": ""}
-            values |= {"ehr_content": None, "sent_hash": "", "delivered_hash": ""}
-            changes = [planning.Change(key=row["key"], before="missing", values=values) for row in missing]
-            change_rows(connection, site, changes, self.now())
-        return len(missing)
-
     def block(self, site: str, keys: Sequence[str], reason: str) -> None:
         """Note why what is planned cannot be sent yet."""
         statement = outcomes.update().where(
@@ -287,17 +281,25 @@ class Ledger:
         with self._engine.begin() as connection:
             connection.execute(statement.values(reason=reason))
 
-    def note_read(self, site: str, read: Sequence[tuple[Entry, Settlement]]) -> int:
-        """Record what reading back showed; what changed since it was read is left alone. Returns how many were."""
+    def note_read(
+        self, site: str, read: Sequence[tuple[Entry, Settlement]], repairs: Mapping[str, Repair] = MappingProxyType({})
+    ) -> Noted:
+        """Record what reading back showed, and plan again what shall be repaired, at once; returns how many each.
+
+        What changed since it was read is left alone: it may be on its way to the chart at this moment.
+
+        Args:
+            site: whose.
+            read: what the ledger said when the chart was read, and what that showed.
+            repairs: by key, of what was read altered or missing.
+        """
         with self._engine.begin() as connection:
             held = locked(connection, site, [entry.key for entry, _ in read])
-            same = [
-                (held[entry.key], settlement)
-                for entry, settlement in read
-                if (held[entry.key]["state"], held[entry.key]["content_hash"]) == (entry.state, entry.content_hash)
-            ]
-            change_rows(connection, site, [settled(row, settlement) for row, settlement in same], self.now())
-        return len(same)
+            changes = [settled(held[entry.key], one) for entry, one in read if is_as_read(held[entry.key], entry)]
+            change_rows(connection, site, changes, self.now())
+            mended = [repaired(change, repairs[change.key]) for change in changes if change.key in repairs]
+            change_rows(connection, site, mended, self.now())
+        return Noted(read=len(changes), repaired=len(mended))
 
     def due(self, site: str, *, after: str | None, limit: int) -> list[Entry]:
         """Return what could be sent now, in order of response id after `after`, whole responses only, taking no lease.
@@ -364,9 +366,12 @@ class Ledger:
         noting = sa.select(responses.c.reason, sa.func.count(), sa.func.sum(responses.c.observations))
         noting = noting.where(responses.c.site == site, responses.c.response_id != "").group_by(responses.c.reason)
         held = sa.select(outcomes.c.state, sa.func.sum(outcomes.c.observations)).where(outcomes.c.site == site)
+        is_left = sa.and_(outcomes.c.kind == "document", outcomes.c.is_withdrawn, outcomes.c.state != "retracted")
+        left = sa.select(sa.func.count()).where(outcomes.c.site == site, is_left)
         with self._reading.connect() as connection:
             noted = connection.execute(noting).all()
             by_state = counted(connection, held.group_by(outcomes.c.state))
+            leftover = connection.execute(left).scalar_one()
         lines = Counter(dict.fromkeys(states.LINES, 0))
         for state, count in by_state.items():
             lines[states.line(state)] += count
@@ -378,6 +383,7 @@ class Ledger:
             responses=sum(by_reason.values()),
             scored=by_reason.pop("", 0),
             not_scorable=dict(sorted(by_reason.items())),
+            leftover=leftover,
         )
 
     def due_types(self, site: str) -> set[str]:
@@ -402,6 +408,8 @@ class Ledger:
                 new = [{**row, "planned_at": moment, "changed_at": moment} for row in plan.new]
                 connection.execute(outcomes.insert(), new)
             change_rows(connection, site, plan.changes, moment)
+            for count in set(plan.recounted.values()):
+                _count_as(connection, site, [key for key, one in plan.recounted.items() if one == count], count)
             upsert(connection, responses, [plan.called_for(one) | {"site": site} for one in batch])
             decisions.unrelease(connection, site, plan.amended)
         return plan.counts
