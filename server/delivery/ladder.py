@@ -2,19 +2,24 @@
 
 The ladder has three steps: Observation, document, person. What a person must see to is what the ledger has as
 `refused` or `manual`. HL7 v2 ORU^R01 belongs between the first two, once it is built.
+
+A document stands for what was never in the chart. Where a change of what is there was refused, a document beside it
+would leave the old value standing, so that is a person's work at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from collections.abc import Sequence
 from typing import Final
 
 from integration.settings import Site
+from server.delivery import references
 from server.ledger import Entry, Ledger, Settlement
-from server.ledger.planning import REFERS_TO_REFUSED, Desired
-from server.ledger.states import DUE
+from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED, RANKS, REFERS_TO_REFUSED, REPLACED, Desired
+from server.ledger.states import DUE, ON_THEIR_WAY
 from server.sites.profile import WriteProfile
 
 logger = logging.getLogger(__name__)
@@ -34,11 +39,20 @@ class Ladder:
     def __init__(self, ledger: Ledger, site: Site, profile: WriteProfile) -> None:
         self._ledger, self._site, self._profile = ledger, site, profile
 
+    def step_down_all(self) -> int:
+        """Step down from what an earlier run was refused and ended before it did; returns how many were planned."""
+        planned, after = 0, ""
+        while entries := self._ledger.in_state(self._site.name, ["refused"], after=after):
+            planned += self.step_down([entry for entry in entries if entry.observations or entry.ehr_id])
+            after = entries[-1].key
+        return planned
+
     def step_down(self, entries: Sequence[Entry]) -> int:
         """Look at what was just sent, and plan documents for what was refused; returns how many were planned.
 
-        What refers to something refused is refused with it, for its reference would lead nowhere. A document whose
-        Observations were taken after all is withdrawn.
+        What refers to something refused is refused with it, for its reference would lead nowhere. A response's
+        document waits until nothing of the response is due or on its way. A document whose Observations were taken
+        after all is withdrawn.
         """
         response_ids = sorted({entry.response_id for entry in entries if entry.response_id})
         of_responses = self._ledger.of_responses(self._site.name, response_ids)
@@ -46,23 +60,45 @@ class Ladder:
         return sum(self._step_down(list(group)) for _, group in groups)
 
     def _step_down(self, group: Sequence[Entry]) -> int:
-        refused = [one for one in group if one.state == "refused"]
-        documents = [one for one in group if one.kind == "document" and not one.is_withdrawn]
+        self._leave_to_person([one for one in group if one.state == "refused" and one.ehr_id])
+        refused = [one for one in group if one.state == "refused" and not one.ehr_id]
         if not any(one.kind in _OUTCOMES for one in refused):
-            wanted = [one for one in group if one.kind in _OUTCOMES and not one.is_withdrawn]
-            if documents and wanted and all(one.ehr_id for one in wanted):
-                self._ledger.step_up(self._site.name, self._profile, documents[0].key)
+            self._step_up(group)
             return 0
-        waiting = [one for one in group if one.state in DUE and not one.ehr_id and one.kind != "document"]
-        settlements = [Settlement(key=one.key, state="refused", reason=REFERS_TO_REFUSED) for one in waiting]
-        self._ledger.settle(self._site.name, settlements)
-        return self._stand_in([one for one in (*refused, *waiting) if one.kind in _OUTCOMES and not one.is_withdrawn])
+        following = _following(group, {one.key for one in refused})
+        self._ledger.note_read(
+            self._site.name,
+            [(one, Settlement(key=one.key, state="refused", reason=REFERS_TO_REFUSED)) for one in following],
+        )
+        others = {one.key for one in group} - {one.key for one in following}
+        if any(one.key in others and one.kind in _OUTCOMES and one.state in DUE | ON_THEIR_WAY for one in group):
+            return 0
+        followed = [dataclasses.replace(one, state="refused") for one in following]
+        return self._stand_in(sorted((*refused, *followed), key=lambda one: RANKS[one.kind]))
 
-    def _stand_in(self, refused: Sequence[Entry]) -> int:
-        shaped = self._profile.stand_in([entry.resource() for entry in refused]) if refused else None
-        if shaped is None:
+    def _leave_to_person(self, refused: Sequence[Entry]) -> None:
+        """Have a person bring into the chart what was refused as a change of what is there."""
+        reasons = [f"{NOT_RETRACTED if one.is_withdrawn else NOT_AMENDED}; {one.reason}" for one in refused]
+        settlements = [
+            Settlement(key=one.key, state="manual", reason=why) for one, why in zip(refused, reasons, strict=True)
+        ]
+        self._ledger.note_read(self._site.name, list(zip(refused, settlements, strict=True)))
+
+    def _step_up(self, group: Sequence[Entry]) -> None:
+        wanted = [one for one in group if one.kind in _OUTCOMES and not one.is_withdrawn]
+        documents = [one for one in group if one.kind == "document" and not one.is_withdrawn]
+        standing = [one for one in documents if one.observations and not one.reason.startswith(REPLACED)]
+        if standing and wanted and all(one.ehr_id for one in wanted):
+            self._ledger.step_up(self._site.name, self._profile, standing[0].key)
+
+    def _stand_in(self, without_place: Sequence[Entry]) -> int:
+        refused = [one for one in without_place if one.kind in _OUTCOMES and not one.is_withdrawn]
+        first = refused[0] if refused else None
+        resources = [entry.resource() for entry in refused]
+        identity = f"{self._site.name}/{first.response_id}" if first else ""
+        shaped = self._profile.stand_in(resources, of=identity) if first else None
+        if first is None or shaped is None:
             return 0
-        first = refused[0]
         document = Desired(
             response_id=first.response_id,
             patient_id=first.patient_id,
@@ -70,8 +106,19 @@ class Ladder:
             reason="",
             resources=[shaped],
         )
-        is_new = self._ledger.stand_in(self._site.name, self._profile, [one.key for one in refused], document)
+        is_new = self._ledger.stand_in(self._site.name, self._profile, refused, document)
         if is_new:
             facts = {"action": "document_planned", "site": self._site.name, "response": first.response_id}
             logger.info("a document stands in for refused Observations", extra=facts)
         return int(is_new)
+
+
+def _following(group: Sequence[Entry], refused: set[str]) -> list[Entry]:
+    """Return what is due, was never sent, and refers to something refused, or to what does; in order of sending."""
+    following: list[Entry] = []
+    for one in group:
+        may_follow = one.state in DUE and not one.ehr_id and not one.sent_hash and one.kind != "document"
+        if may_follow and references.own_of(one.content) & refused:
+            following.append(one)
+            refused = refused | {one.key}
+    return following

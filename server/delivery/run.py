@@ -153,6 +153,7 @@ class _Delivery:
             first = _Connection(self, client)
             try:
                 resolved = first.resolver.resolve_all()
+                first.ladder.step_down_all()
                 sent = self._send_all(first, connect)
             finally:
                 self.ledger.unlease(self.site.name, first.worker)
@@ -249,7 +250,7 @@ class _Connection:
         )
         self.resolver = Resolver(self.assignment, lookup)
         self._writer = Writer(self.assignment, client)
-        self._ladder = Ladder(delivery.ledger, delivery.site, delivery.profile)
+        self.ladder = Ladder(delivery.ledger, delivery.site, delivery.profile)
         self._after: str | None = None
         self._reported: Counter[State] = Counter()
 
@@ -306,7 +307,7 @@ class _Connection:
         try:
             delivery.transport.deliver(allowed, self._writer, self.resolver)
         finally:
-            self._ladder.step_down([entry for group in allowed for entry in group])
+            self.ladder.step_down([entry for group in allowed for entry in group])
         delivery.progressed(len(entries) - len(safe) + sum(map(len, allowed)))
         if len(allowed) < len(groups):
             raise StoppedError("the limit of writes for one run is reached")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 import sqlalchemy as sa
@@ -25,15 +25,24 @@ class Plan:
     Attributes:
         new: rows that are not held.
         changes: of rows that are held.
-        counts: of both, and of what stays.
+        recounted: by key of held rows, how many Observations they stand for from now on.
+        counts: of new rows, of changes, and of what stays.
 
     Args:
         held: rows of these responses, by key.
         rows: the desired ones.
         changes: of held rows.
+        recounted: see above.
     """
 
-    def __init__(self, held: Mapping[str, Row], rows: Sequence[Row], changes: Sequence[planning.Change]) -> None:
+    def __init__(
+        self,
+        held: Mapping[str, Row],
+        rows: Sequence[Row],
+        changes: Sequence[planning.Change],
+        recounted: Mapping[str, int],
+    ) -> None:
+        self.recounted = recounted
         self.new = [row for row in rows if row["key"] not in held]
         self.changes = changes
         self.counts = PlanCounts(
@@ -44,6 +53,7 @@ class Plan:
         self._response_ids = {key: row["response_id"] for key, row in held.items()}
         self._observations: Counter[str] = Counter()
         after = {one.key: one.values["observations"] for one in changes if "observations" in one.values}
+        after |= recounted
         for key, row in ({row["key"]: row for row in rows} | dict(held)).items():
             self._observations[row["response_id"]] += after[key] if key in after else row["observations"]
 
@@ -54,10 +64,14 @@ class Plan:
         response_ids = [one.response_id for one in batch if one.response_id]  # older Devices stay what they are
         held = of_responses(connection, site, response_ids, _WITHOUT_CONTENT)
         held |= of_keys(connection, site, [row["key"] for row in rows if row["key"] not in held])
-        rows, changes = _changed(held, [planning.in_place_of(held, row) for row in rows], rules)
-        others = held.keys() - {row["key"] for row in rows} - {one.key for one in changes} - _stand_ins(held)
+        rows, changes = changed(held, [planning.in_place_of(held, row, rules) for row in rows], rules)
+        wanted, touched = {row["key"] for row in rows}, {one.key for one in changes}
+        standing = _stand_ins(held, wanted)
+        released = {key: of for key, of in standing.items() if of & touched or of - wanted}
+        others = held.keys() - wanted - touched - (standing.keys() - released.keys())
         superseded = withdrawals(of_keys(connection, site, sorted(others)), rules)
-        return cls(held, rows, [*changes, *_freed(held, changes), *superseded])
+        changes = [*changes, *_freed(held, changes), *superseded]
+        return cls(held, rows, changes, _given_back(held, released))
 
     def called_for(self, desired: Desired) -> Row:
         """Return the row of the response: its Observations, why it has no score, if so, and its labels."""
@@ -75,7 +89,7 @@ class Plan:
         return {row["response_id"] for row in self.new} | {self._response_ids[key] for key in changed}
 
 
-def _changed(held: Mapping[str, Row], rows: Sequence[Row], rules: Rules) -> tuple[list[Row], list[planning.Change]]:
+def changed(held: Mapping[str, Row], rows: Sequence[Row], rules: Rules) -> tuple[list[Row], list[planning.Change]]:
     """Return the desired rows, with what replaces a document in its place, and how held rows change."""
     desired: list[Row] = []
     changes: list[planning.Change] = []
@@ -86,17 +100,41 @@ def _changed(held: Mapping[str, Row], rows: Sequence[Row], rules: Rules) -> tupl
         desired.append(new)
         if change:
             changes.append(change)
+        if replaced and new["key"] in held:  # withdrawn before it was sent, and wanted again
+            changes += _again(held[new["key"]], new, rules)
     return desired, changes
 
 
-def _stand_ins(held: Mapping[str, Row]) -> set[str]:
-    """Return the keys of documents that stand in for refused Observations: those count nothing then."""
-    uncounted = {one["response_id"] for one in held.values() if one["kind"] in OUTCOMES and not one["observations"]}
-    return {
-        key
+def _again(held: Row, new: Row, rules: Rules) -> list[planning.Change]:
+    change = planning.change(held, new, rules)
+    if change is None:
+        return []
+    return [planning.Change(key=change.key, before=change.before, values={**change.values, **_counted_as(new)})]
+
+
+def _counted_as(row: Row) -> Row:
+    return {"observations": row["observations"]}
+
+
+def _stand_ins(held: Mapping[str, Row], wanted: Set[str]) -> dict[str, set[str]]:
+    """Return, by key, for which Observations a document stands in that is not wanted itself: those count nothing."""
+    uncounted: defaultdict[str, set[str]] = defaultdict(set)
+    for key, row in held.items():
+        if row["kind"] in OUTCOMES and not row["observations"]:
+            uncounted[row["response_id"]].add(key)
+    documents = [
+        (key, row)
         for key, row in held.items()
-        if row["kind"] == "document" and not row["is_withdrawn"] and row["response_id"] in uncounted
-    }
+        if row["kind"] == "document" and row["observations"] and key not in wanted
+    ]
+    return {key: uncounted[row["response_id"]] for key, row in documents if uncounted[row["response_id"]]}
+
+
+def _given_back(held: Mapping[str, Row], released: Mapping[str, Set[str]]) -> dict[str, int]:
+    """Return what counts how much once documents are released: their Observations again, and they nothing."""
+    of_responses = {held[key]["response_id"] for key in released}
+    documents = (key for key, one in held.items() if one["kind"] == "document" and one["response_id"] in of_responses)
+    return dict.fromkeys(documents, 0) | {key: 1 for stood_for in released.values() for key in stood_for}
 
 
 def _freed(held: Mapping[str, Row], changes: Sequence[planning.Change]) -> list[planning.Change]:
@@ -115,5 +153,16 @@ def _freed(held: Mapping[str, Row], changes: Sequence[planning.Change]) -> list[
 
 
 def withdrawals(rows: Mapping[str, Row], rules: Rules) -> list[planning.Change]:
-    """Return how rows change whose outcome is withdrawn."""
-    return [change for row in rows.values() if (change := planning.withdrawal(row, rules))]
+    """Return how rows change whose outcome is withdrawn.
+
+    Where what replaced a document never left, it is that document which the chart holds and which is taken back.
+    """
+    changes = {key: change for key, row in rows.items() if (change := planning.withdrawal(row, rules))}
+    for key, row in rows.items():
+        later = changes.get(planning.replaced_by(row))
+        older = planning.withdrawal({**row, "reason": ""}, rules) if later else None
+        if later and older and later.values["state"] == "retracted":
+            older.values["observations"] = rows[later.key]["observations"]
+            later.values["observations"] = 0
+            changes[key] = older
+    return list(changes.values())

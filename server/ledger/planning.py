@@ -151,28 +151,40 @@ def change(held: _Row, row: _Row, rules: Rules) -> Change | None:
     return _changed(held, {**values, "content": encode(amended)})
 
 
-def in_place_of(held: Mapping[str, _Row], row: _Row) -> _Row:
-    """Return a planned row as it is held now: under the key of what replaced it, if something did."""
-    key = row["key"]
-    while key in held and held[key]["reason"].startswith(REPLACED):
-        key = held[key]["reason"].removeprefix(REPLACED)
-    return row if key == row["key"] else _renamed(row, key)
+def in_place_of(held: Mapping[str, _Row], row: _Row, rules: Rules) -> _Row:
+    """Return a planned row as it is held now: if something replaced it, under the key of that, and saying so."""
+    key, replaced = row["key"], None
+    while key in held and (later := replaced_by(held[key])):
+        replaced, key = held[key], later
+    return row if replaced is None else _replacing(_renamed(row, key), replaced, rules) or _renamed(row, key)
+
+
+def replaced_by(held: _Row) -> str:
+    """Return the key of what replaced a row; empty if nothing did."""
+    reason: str = held["reason"]
+    return reason.removeprefix(REPLACED) if reason.startswith(REPLACED) else ""
 
 
 def replacement(held: _Row, row: _Row, rules: Rules) -> tuple[_Row, Change] | None:
     """Return the new row that replaces a held one, and how that changes; None if that is not how it is done here."""
-    is_possible = held["ehr_id"] and held["content_hash"] != row["content_hash"] and not held["is_withdrawn"]
+    last = held["delivered_hash"] if held["is_withdrawn"] else held["content_hash"]
+    is_possible = held["ehr_id"] and last and last != row["content_hash"]
     if not is_possible or rules.amended(msgspec.json.decode(row["content"])) is not None:
         return None
     key = hashlib.sha256(f"{row['key']}|{row['content_hash']}|{held['ehr_id']}".encode()).hexdigest()
-    new = _renamed(row, key)
-    reference = f"{held['resource_type']}/{held['ehr_id']}"
-    resource = rules.replacement(msgspec.json.decode(new["content"]), reference)
-    if resource is None:
+    new = _replacing(_renamed(row, key), held, rules)
+    if new is None:
         return None
-    values = {"state": "retracted", "reason": f"{REPLACED}{key}", "due": "", "observations": 0}
-    new |= {"content": encode(resource), "observations": held["observations"]}
+    values = {"state": "retracted", "reason": f"{REPLACED}{key}", "due": "", "observations": 0, "is_withdrawn": False}
+    new["observations"] = held["observations"]
     return new, Change(key=held["key"], before=held["state"], values=values)
+
+
+def _replacing(row: _Row, replaced: _Row, rules: Rules) -> _Row | None:
+    """Return a row whose content says what of the chart it replaces; None if nothing can say so here."""
+    reference = f"{replaced['resource_type']}/{replaced['ehr_id']}"
+    resource = rules.replacement(msgspec.json.decode(row["content"]), reference)
+    return None if resource is None else {**row, "content": encode(resource)}
 
 
 def _renamed(row: _Row, key: str) -> _Row:
@@ -190,7 +202,7 @@ def withdrawal(held: _Row, rules: Rules) -> Change | None:
 
     A Provenance that is in the chart stays: it has no status, and remains true. A Device likewise.
     """
-    if held["is_withdrawn"] or held["reason"].startswith(REPLACED):
+    if held["is_withdrawn"] or replaced_by(held):
         return None
     values = {"content": held["content"], "content_hash": held["content_hash"], "is_withdrawn": True}
     if not _may_be_in_chart(held) and not _is_by_hand(held):

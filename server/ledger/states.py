@@ -88,6 +88,7 @@ class Books:
         responses: all responses noted.
         scored: those with at least one score.
         not_scorable: the others, by reason.
+        leftover: withdrawn documents that the chart was not seen to have taken back, though no Observation counts them.
     """
 
     site: str
@@ -96,6 +97,7 @@ class Books:
     responses: int
     scored: int
     not_scorable: Mapping[str, int]
+    leftover: int = 0
 
     @property
     def difference(self) -> int:
@@ -110,7 +112,9 @@ class Books:
     @property
     def is_proven(self) -> bool:
         """Whether the books balance and the chart was seen to hold every outcome, and no withdrawn one."""
-        return self.is_balanced and self.lines["verified"] + self.lines["retracted"] == self.outcomes
+        return (
+            self.is_balanced and not self.leftover and self.lines["verified"] + self.lines["retracted"] == self.outcomes
+        )
 
     def sentences(self) -> tuple[str, str]:
         """Return the two equations of the contract, with a word on the difference if there is one.

@@ -124,14 +124,15 @@ class Ledger:
         """Plan a document in place of refused Observations of one response; the books count them where it stands.
 
         Returns whether anything was planned: nothing is, if the document is held already and says the same, or an
-        Observation is not refused any more, or says something else since.
+        Observation has another state or content than when it was read.
         """
         with self._alone.begin() as connection:
             held = of_responses(connection, site, [document.response_id])
             says = {key: (one["state"], one["content_hash"]) for key, one in held.items()}
-            if any(says[one.key] != ("refused", one.content_hash) for one in refused):
+            if any(says[one.key] != (one.state, one.content_hash) for one in refused):
                 return False
-            row = planning.in_place_of(held, *planning.rows(site, document), rules)
+            [desired] = planning.rows(site, document)
+            row = planning.in_place_of(held, desired, rules)
             [new], changes = changed(held, [row], rules)
             moment, keys, is_new = self.now(), [one.key for one in refused], new["key"] not in held
             if is_new:

@@ -27,9 +27,9 @@ class Base:
         """Return nothing."""
         return ()
 
-    def stand_in(self, shaped: Sequence[Resource]) -> Shaped | None:
+    def stand_in(self, shaped: Sequence[Resource], *, of: str = "") -> Shaped | None:
         """See `Documents.stand_in`."""
-        return self.documents.stand_in(shaped)
+        return self.documents.stand_in(shaped, of=of)
 
     def replacement(self, resource: Resource, replaced_reference: str) -> Resource | None:
         """Return a changed content as a new resource that replaces an older one; None if the site has no such thing.

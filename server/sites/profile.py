@@ -48,11 +48,12 @@ class WriteProfile(Rules, Protocol):
     def left_out(self) -> Mapping[str, str]:
         """Return what this site never gets: by kind (`panel`, `device`, ...), why."""
 
-    def stand_in(self, shaped: Sequence[Resource]) -> Shaped | None:
+    def stand_in(self, shaped: Sequence[Resource], *, of: str = "") -> Shaped | None:
         """Return a DocumentReference that says what refused Observations of one response say; None: not wanted here.
 
         Args:
             shaped: the Observations of one response as this site should have got them.
+            of: what the document's identity is of; empty: those Observations.
         """
 
     def search(self, resource: Resource) -> Mapping[str, str] | None:

@@ -78,6 +78,6 @@ def test_a_label_of_the_outcome_stops_the_document_that_stands_in_for_it(
     document = profile.stand_in([entry.resource() for entry in refused])
     assert document is not None
     planned = Desired(response_id="r1", patient_id="p1", response_version="", reason="", resources=[document])
-    ledger.stand_in("north", profile, [entry.key for entry in refused], planned)
+    ledger.stand_in("north", profile, refused, planned)
 
     assert document.resource["id"] in stopped(site(kind), "R")
