@@ -43,7 +43,7 @@ class Ladder:
         """Step down from what an earlier run was refused and ended before it did; returns how many were planned."""
         planned, after = 0, ""
         while entries := self._ledger.in_state(self._site.name, ["refused"], after=after):
-            planned += self.step_down([entry for entry in entries if entry.observations or entry.ehr_id])
+            planned += self.step_down([entry for entry in entries if _is_without_place(entry)])
             after = entries[-1].key
         return planned
 
@@ -122,3 +122,8 @@ def _following(group: Sequence[Entry], refused: set[str]) -> list[Entry]:
             following.append(one)
             refused = refused | {one.key}
     return following
+
+
+def _is_without_place(refused: Entry) -> bool:
+    """Whether nothing came of a refusal yet: neither a document counts for it nor a person was asked."""
+    return bool(refused.ehr_id) or (refused.kind in _OUTCOMES and refused.observations > 0)

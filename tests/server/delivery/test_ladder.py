@@ -11,11 +11,13 @@ from integration import outcomes
 from integration.settings import Limits, Site
 from integration.sources.client import Clock, FhirClient
 from integration.write_profile import ProfileKeys
+from server.delivery.ladder import Ladder
 from server.delivery.run import DeliveryReport, deliver
 from server.jobs import stores
-from server.ledger import Ledger
-from server.ledger.planning import REFERS_TO_REFUSED
+from server.ledger import Ledger, Settlement
+from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED, REFERS_TO_REFUSED
 from server.reconcile import reconcile
+from server.sites import profile_of
 
 BuildOutcome = Callable[..., outcomes.Outcome]
 
@@ -200,3 +202,142 @@ def test_another_profile_takes_back_what_it_does_not_write(
     assert len(chart.all("Observation")) == 3
     books = reconcile(ledger, client, site).books
     assert (books.lines["verified"], books.lines["retracted"], books.difference) == (3, 3, 0)
+
+
+def test_a_refused_change_of_what_the_chart_holds_is_left_to_a_person(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport], refuses: set[str],
+) -> None:  # fmt: skip
+    refuses.clear()
+    planner = stores.planner(ledger, site)
+    planner.plan(device, [build_outcome("a")])
+    send()
+
+    chart.on_write = lambda _: refused(422)
+    planner.plan(device, [build_outcome("a", answer=5, version_id="2")])
+    send()
+
+    assert chart.all("DocumentReference") == []
+    entries = [one for one in ledger.of_responses("north", ["a"]) if one.kind in ("physical", "psychological")]
+    assert [(one.state, one.observations) for one in entries] == [("manual", 1)] * 2
+    assert all(one.reason.startswith(NOT_AMENDED) for one in entries)
+    books = reconcile(ledger, client, site).books
+    assert (books.outcomes, books.lines["manual"], books.is_proven) == (3, 2, False)
+
+
+def test_what_may_be_in_the_chart_is_not_refused_with_what_was(
+    *, ledger: Ledger, site: Site, build_outcome: BuildOutcome, device: Any,
+) -> None:  # fmt: skip
+    outcome = build_outcome("a")
+    physical, psychological = outcome.physical["id"], outcome.psychological["id"]
+    stores.planner(ledger, site).plan(device, [outcome])
+    ledger.lease("north", "w", after=None, responses=9, seconds=60)
+    for key, state in ((physical, "refused"), (psychological, "waiting")):
+        ledger.claim("north", [key], request_id=key, interaction="create", worker="w", seconds=60)
+        settled = Settlement(key=key, state=state, maybe_sent=state == "waiting")  # type: ignore[arg-type]  # a State
+        ledger.settle("north", [settled], request_id=key)
+    ladder = Ladder(ledger, site, profile_of(site))
+
+    assert ladder.step_down(ledger.of_responses("north", ["a"])) == 0  # its document may have to say more yet
+    states = {one.kind: one.state for one in ledger.of_responses("north", ["a"])}
+    assert states == {
+        "physical": "refused", "psychological": "waiting", "panel": "refused", "provenance": "refused",
+    }  # fmt: skip
+
+    ledger.settle("north", [Settlement(key=psychological, state="already_there", ehr_id="7")])
+    assert ladder.step_down(ledger.of_responses("north", ["a"])) == 1
+    [document] = [one for one in ledger.of_responses("north", ["a"]) if one.kind == "document"]
+    assert document.observations == 2
+
+
+def test_a_document_is_taken_back_while_amended_scores_are_a_person_s_work(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport], refuses: set[str],
+) -> None:  # fmt: skip
+    planner = stores.planner(ledger, site)
+    planner.plan(device, [build_outcome("a")])
+    send()
+    refuses.clear()
+
+    planner.plan(device, [build_outcome("a", answer=5, version_id="2")])
+    planned = reconcile(ledger, client, site).books
+    plain = chart._write
+    chart._write = lambda request, path: refused(409) if request.method == "POST" else plain(request, path)
+    send()
+
+    assert (planned.lines["pending"], planned.lines["verified"], planned.is_proven) == (3, 0, False)
+    assert [one["status"] for one in chart.all("DocumentReference")] == ["entered-in-error"]
+    books = reconcile(ledger, client, site).books
+    assert (books.outcomes, books.is_balanced, books.is_proven) == (3, True, False)
+
+
+def test_where_no_document_may_be_written_over_a_stand_in_is_replaced_too(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    clock: Clock,
+) -> None:  # fmt: skip
+    fixed = site.model_copy(update={"profile": ProfileKeys(fallback="document")})
+    planner = stores.planner(ledger, fixed)
+    for answer in (3, 5):
+        planner.plan(device, [build_outcome("a", answer=answer, version_id=str(answer))])
+        deliver(ledger, client, fixed, clock=clock)
+
+    old, new = chart.all("DocumentReference")
+    assert new["relatesTo"][0]["target"]["reference"] == f"DocumentReference/{old['id']}"
+    books = reconcile(ledger, client, fixed).books
+    assert (books.outcomes, books.lines["verified"], books.is_proven) == (3, 3, True)
+
+
+def test_a_replacement_that_never_left_leaves_the_old_document_to_be_taken_back(
+    *, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any, clock: Clock,
+) -> None:  # fmt: skip
+    fixed = site.model_copy(update={"write_profile": "document", "profile": ProfileKeys()})
+    planner = stores.planner(ledger, fixed)
+    planner.plan(device, [build_outcome("a")])
+    deliver(ledger, client, fixed, clock=clock)
+    planner.plan(device, [build_outcome("a", answer=5, version_id="2")])
+    planner.withdraw("a", reason="status")
+    deliver(ledger, client, fixed, clock=clock)
+
+    entries = ledger.of_responses("north", ["a"])
+    found = {one.state: (one.observations, bool(one.ehr_id), one.reason) for one in entries}
+    assert found == {"manual": (3, True, NOT_RETRACTED), "retracted": (0, False, "")}
+    books = reconcile(ledger, client, fixed).books
+    assert (books.outcomes, books.lines["manual"], books.is_balanced, books.is_proven) == (3, 3, True, False)
+
+    planner.plan(device, [build_outcome("a", answer=5, version_id="3")])
+    deliver(ledger, client, fixed, clock=clock)
+    books = reconcile(ledger, client, fixed).books
+    assert (books.outcomes, books.lines["verified"], books.is_proven) == (3, 3, True)
+
+
+def test_a_replacement_that_changes_before_it_leaves_still_says_what_it_replaces(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    clock: Clock,
+) -> None:  # fmt: skip
+    fixed = site.model_copy(update={"write_profile": "document", "profile": ProfileKeys()})
+    planner = stores.planner(ledger, fixed)
+    planner.plan(device, [build_outcome("a")])
+    deliver(ledger, client, fixed, clock=clock)
+    for answer in (4, 5):
+        planner.plan(device, [build_outcome("a", answer=answer, version_id=str(answer))])
+    deliver(ledger, client, fixed, clock=clock)
+
+    old, new = chart.all("DocumentReference")
+    assert new["relatesTo"][0]["target"]["reference"] == f"DocumentReference/{old['id']}"
+    assert reconcile(ledger, client, fixed).books.is_proven
+
+
+def test_what_a_killed_delivery_left_refused_gets_its_document_in_the_next_one(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    stores.planner(ledger, site).plan(device, [build_outcome("a")])
+    with monkeypatch.context() as patched:
+        patched.setattr(Ladder, "step_down", lambda *_: 0)
+        send()
+    assert chart.all("DocumentReference") == []
+
+    send()
+
+    assert len(chart.all("DocumentReference")) == 1
+    assert reconcile(ledger, client, site).books.is_proven

@@ -188,3 +188,40 @@ def test_what_a_document_links_to_is_put_in_its_place(profile: Profile, outcome:
     assert read["content"] == [{"attachment": text}, {"attachment": pdf}, "not a content"]
     assert documents.with_data(document, lambda _: b"unused") is document
     assert documents.with_data({"content": "text"}, lambda _: b"unused") == {"content": "text"}
+
+
+@pytest.mark.parametrize(
+    ("elements", "attachment", "may_be"),
+    [
+        ({}, {"url": "Binary/1", "contentType": "text/plain"}, True),
+        ({}, {"url": "Binary/1"}, True),
+        ({}, {"url": "Binary/1", "contentType": "image/jpeg"}, False),
+        ({}, {"data": "d29yZHM=", "contentType": "text/plain"}, False),
+        ({"subject": {"reference": "Patient/p2"}}, {"url": "Binary/1"}, False),
+        ({}, {"url": "Binary/1", "title": "Discharge summary"}, True),
+        ({"context": {"period": {"start": "2011-01-01"}}}, {"url": "Binary/1", "title": "Discharge summary"}, False),
+        ({"context": {"period": {"start": "2011-01-01"}}}, {"url": "Binary/1"}, True),
+    ],
+)
+def test_only_a_link_can_tell_whether_a_document_of_the_patient_is_ours(
+    elements: Resource, attachment: Resource, profile: Profile, outcome: BuildOutcome, *, may_be: bool
+) -> None:
+    document = profile("document").shape(outcome())[0].resource
+    found = {"resourceType": "DocumentReference", "subject": document["subject"], **elements}
+
+    assert documents.may_be(document, {**found, "content": [{"attachment": attachment}]}) is may_be
+
+
+def test_a_response_has_one_document_whichever_observations_it_stands_for(
+    profile: Profile, outcome: BuildOutcome
+) -> None:
+    site, (physical, psychological, panel) = profile("single"), outcome().observations
+
+    some = site.stand_in([physical, panel], of="north/r1")
+    others = site.stand_in([psychological], of="north/r1")
+    of_another = site.stand_in([psychological], of="north/r2")
+
+    assert some is not None
+    assert others is not None
+    assert of_another is not None
+    assert some.resource["id"] == others.resource["id"] != of_another.resource["id"]
