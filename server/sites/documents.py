@@ -164,10 +164,16 @@ def replacement(resource: Resource, replaced_reference: str) -> Resource:
 
 
 def is_it(resource: Resource, found: Resource) -> bool:
-    """Whether a document of the chart is about the same patient and has our reference in a title or in its text."""
+    """Whether a document of the chart is about the same patient and has our reference in a title or in its text.
+
+    The reference cannot be seen in a PDF, which is compressed; one that is ours byte by byte holds it.
+    """
     reference = _reference(resource["id"])
-    texts = (text for attachment in _attachments(found) for text in _texts(attachment))
-    return flowsheets.is_same_subject(resource, found) and any(reference in text for text in texts)
+    ours = [attachment["data"] for attachment in _attachments(resource) if "data" in attachment]
+    return flowsheets.is_same_subject(resource, found) and any(
+        attachment.get("data") in ours or any(reference in text for text in _texts(attachment))
+        for attachment in _attachments(found)
+    )
 
 
 def may_be(resource: Resource, found: Resource) -> bool:

@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import json
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from integration import outcomes
 from integration.errors import ServerRefusedError
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
-from server.delivery.lookup import Lookup, NotSearchableError
+from server.delivery.lookup import Lookup, NotSearchableError, UnreadError
 from server.jobs import stores
 from server.ledger import Ledger
 from server.ledger.entries import Entry
@@ -224,3 +225,128 @@ def test_a_document_is_read_with_what_it_links_to(entries: dict[str, Entry], htt
 
     assert read is not None
     assert read.resource["content"] == [{"attachment": {"contentType": "text/plain", "data": "d29yZHM="}}]
+
+
+CODES = {
+    "physical": {"system": "urn:example:rows", "code": "physical"},
+    "psychological": {"system": "urn:example:rows", "code": "psychological"},
+}
+ORACLE = Site.model_validate(
+    {
+        "name": "north",
+        "base_url": "http://127.0.0.1/fhir",
+        "write_profile": "oracle",
+        "profile": {
+            "category": "vital-signs",
+            "performer": "Practitioner/9",
+            "codes": CODES,
+            "fallback": "document",
+            "document_type": {"system": "urn:example:notes", "code": "scores"},
+        },
+    }
+)
+
+
+def lookup_of(httpserver: HTTPServer, site: Site) -> Lookup:
+    client = FhirClient(httpserver.url_for("/fhir"), clock=Clock(sleep=lambda _: None))
+    return Lookup(client, profile_of(site), page_size=10)
+
+
+def row(build_outcome: Callable[..., outcomes.Outcome], entry: Entry) -> Entry:
+    """Return an entry as a site that keeps no identifier has it."""
+    shaped = next(one for one in profile_of(ORACLE).shape(build_outcome()) if one.kind == "physical")
+    return dataclasses.replace(entry, kind="physical", content=outcomes.encode(shaped.resource))
+
+
+def test_where_no_key_is_kept_what_was_sent_is_looked_for_and_then_what_shall_be_there(
+    httpserver: HTTPServer, entries: dict[str, Entry], build_outcome: Callable[..., outcomes.Outcome]
+) -> None:
+    sent = row(build_outcome, entries["physical"])
+    later = {**sent.resource(), "effectiveDateTime": "2012-05-04T07:45:00Z"}
+    changed = dataclasses.replace(
+        sent, sent_hash="x", sent_content=sent.content, content=outcomes.encode(later), state="unknown"
+    )
+    dates: list[str] = []
+
+    def answer(request: Request) -> Response:
+        dates.append(request.args["date"])
+        found = [{**sent.resource(), "id": "7"}] if len(dates) == 1 else []
+        return Response(json.dumps(bundle(*found, self_url=request.url)), content_type="application/fhir+json")
+
+    httpserver.expect_request("/fhir/Observation").respond_with_handler(answer)
+    lookup = lookup_of(httpserver, ORACLE)
+
+    assert [one.ehr_id for one in lookup.find([changed])[sent.key]] == ["7"]
+    assert lookup.find([changed])[sent.key] == []
+    assert dates == ["eq2012-05-04T07:15:00Z", "eq2012-05-04T07:15:00Z", "eq2012-05-04T07:45:00Z"]
+
+
+def document_of(build_outcome: Callable[..., outcomes.Outcome], entry: Entry) -> Entry:
+    profile = profile_of(ORACLE)
+    shaped = profile.stand_in([one.resource for one in profile.shape(build_outcome())])
+    assert shaped is not None
+    return dataclasses.replace(
+        entry,
+        key=shaped.resource["id"],
+        kind="document",
+        resource_type="DocumentReference",
+        content=outcomes.encode(shaped.resource),
+    )
+
+
+def linked(entry: Entry, url: str, *, title: str = "", **elements: Any) -> dict[str, Any]:
+    attachment = {"contentType": "text/plain", "url": url, **({"title": title} if title else {})}
+    subject = entry.resource()["subject"]
+    return {"resourceType": "DocumentReference", "id": "d", "subject": subject,
+            "content": [{"attachment": attachment}], **elements}  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["https://elsewhere.example/x", "Binary/gone", "Binary/broken"])
+def test_a_document_of_another_that_cannot_be_read_is_no_match_and_stops_nothing(
+    httpserver: HTTPServer,
+    entries: dict[str, Entry],
+    build_outcome: Callable[..., outcomes.Outcome],
+    url: str,
+) -> None:
+    entry = document_of(build_outcome, entries["panel"])
+    bound = bundle(linked(entry, url), self_url="http://h/fhir/DocumentReference?patient=p")
+    httpserver.expect_request("/fhir/DocumentReference").respond_with_json(bound)
+    httpserver.expect_request("/fhir/Binary/gone").respond_with_data(b"", status=404)
+    httpserver.expect_request("/fhir/Binary/broken").respond_with_json({"resourceType": "Binary", "data": "a"})
+    lookup = lookup_of(httpserver, ORACLE)
+
+    assert lookup.find([entry]) == {entry.key: []}
+    with pytest.raises(UnreadError):  # it may be what was sent
+        lookup.find([dataclasses.replace(entry, sent_hash="x", sent_content=entry.content, state="unknown")])
+
+
+def test_only_a_document_that_may_be_ours_is_read_through(
+    httpserver: HTTPServer, entries: dict[str, Entry], build_outcome: Callable[..., outcomes.Outcome]
+) -> None:
+    entry = document_of(build_outcome, entries["panel"])
+    other = {"context": {"period": {"start": "2011-01-01T00:00:00Z"}}}
+    text = base64.b64decode(entry.resource()["content"][0]["attachment"]["data"])
+    resources = [
+        linked(entry, "Binary/1", title="Discharge summary", id="a", **other),
+        linked(entry, "Binary/2", id="b", subject={"reference": "Patient/another"}),
+        linked(entry, "Binary/3", id="c"),
+    ]
+    self_url = "http://h/fhir/DocumentReference?patient=p"
+    httpserver.expect_request("/fhir/DocumentReference").respond_with_json(bundle(*resources, self_url=self_url))
+    httpserver.expect_request("/fhir/Binary/3").respond_with_data(text, content_type="text/plain")
+
+    assert [one.ehr_id for one in lookup_of(httpserver, ORACLE).find([entry])[entry.key]] == ["c"]
+    assert [request.path for request, _ in httpserver.log] == ["/fhir/DocumentReference", "/fhir/Binary/3"]
+
+
+def test_a_dead_link_in_a_document_of_ours_is_a_difference_and_no_end(
+    httpserver: HTTPServer, entries: dict[str, Entry], build_outcome: Callable[..., outcomes.Outcome]
+) -> None:
+    entry = document_of(build_outcome, entries["panel"])
+    title = entry.resource()["content"][0]["attachment"]["title"]
+    found = linked(entry, "Binary/gone", title=title)
+    self_url = "http://h/fhir/DocumentReference?patient=p"
+    httpserver.expect_request("/fhir/DocumentReference").respond_with_json(bundle(found, self_url=self_url))
+    httpserver.expect_request("/fhir/Binary/gone").respond_with_data(b"", status=404)
+
+    assert [one.resource for one in lookup_of(httpserver, ORACLE).find([entry])[entry.key]] == [found]
