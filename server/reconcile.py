@@ -165,7 +165,7 @@ class _Reader:
             settlement = self._compared(entry, found[0], ids)
         elif isinstance(found, str):
             settlement = Settlement(key=entry.key, state="unreadable", reason=found)
-        elif entry.is_withdrawn and entry.state == "manual" and not _is_out_of_reach(entry):
+        elif _is_gone_for_good(entry):
             settlement = Settlement(key=entry.key, state="retracted", reason="gone from the chart")
         else:
             settlement = Settlement(key=entry.key, state="held" if entry.state == "held" else "missing")
@@ -191,6 +191,12 @@ class _Reader:
         goes_along = entry.kind in ("provenance", "device")
         state: State = "retracted" if entry.is_withdrawn and not goes_along else "verified"
         return Settlement(key=entry.key, state=state, ehr_id=found.ehr_id, ehr_version=found.ehr_version)
+
+
+def _is_gone_for_good(entry: Entry) -> bool:
+    """Whether it was withdrawn, so that it is right that it is not found; `held` may come into the chart yet."""
+    is_known = bool(entry.ehr_id) or entry.state == "manual"
+    return entry.is_withdrawn and entry.state != "held" and is_known and not _is_out_of_reach(entry)
 
 
 def _is_out_of_reach(entry: Entry) -> bool:

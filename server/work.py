@@ -39,7 +39,7 @@ _OF_MANUAL: Final = (
     ("label", "Ask who set the label; if it may be written after all, --again."),
     ("Patient", "Compare the EHR's Patient with the source's; once they agree, --again."),
     ("patient", "Find out why the EHR does not know the patient; once it does, --again."),
-    ("gone from the chart", "Find out who removed it; if it shall be there, enter it by hand, then --done."),
+    ("gone from the chart", "Find out who removed it; if it shall be there, --again writes it anew."),
     ("changed", "Look at what was changed in the chart; --again writes over it, --done if it is right now."),
     ("search", "Look whether it is in the chart; if it is not, enter it by hand; then --done."),
     ("", "Look at it in the chart and mend the cause; then --again, or --done if it was done by hand."),

@@ -20,6 +20,7 @@ from server.delivery.writer import CONFLICT, Writer
 from server.ledger.entries import Entry, Settlement
 
 _MOST_CONFLICTS = 3
+_GONE = frozenset((404, 410))
 
 
 class OneByOne:
@@ -82,6 +83,9 @@ def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) 
             )
             break
         except ServerRefusedError as error:
+            if error.status in _GONE and resolver.is_gone(entry):  # and not its patient, say
+                reason = f"HTTP {error.status}: gone from the chart"
+                return Settlement(key=entry.key, state="manual", reason=reason, http_status=error.status)
             if error.status not in CONFLICT:
                 raise
             conflicts += 1

@@ -13,6 +13,7 @@ from integration.outcomes import Resource
 from server.delivery import comparison, references
 from server.delivery.assignment import Assignment
 from server.delivery.lookup import Found, Lookup, NotSearchableError, UnreadError, by_type
+from server.ledger.decisions import WRITE_OVER
 from server.ledger.entries import Entry, Settlement
 from server.ledger.states import State
 
@@ -151,7 +152,7 @@ class Resolver:
 
         Fine if the chart holds what it shall hold. If it still holds what it was last known to hold, or what was sent
         and not proven, only its version went on: then the answer is that version, to be tried with. Anything else is
-        a person's decision.
+        a person's decision; who decided to write over it saw what is there.
         """
         answer = f"HTTP {status}: " if status else ""
         found = self._lookup.read(entry)
@@ -160,10 +161,19 @@ class Resolver:
         if not self._differences(entry.resource(), found):
             return _already_there(entry, found)
         ours = [one for one in (entry.known_resource(), entry.unproven_resource()) if one is not None]
+        if status is None and entry.reason == WRITE_OVER:
+            return found.ehr_version
         is_another = found.ehr_version != entry.ehr_version or not entry.ehr_version
         if is_another and not all(self._differences(one, found) for one in ours):
             return found.ehr_version
         return _manual(entry, f"{answer}changed in the chart since it was written")
+
+    def is_gone(self, entry: Entry) -> bool:
+        """Whether the chart holds nothing under the id of an entry, and lets it be read."""
+        try:
+            return self._lookup.read(entry) is None
+        except ServerRefusedError:
+            return False
 
     def given_up(self, entry: Entry, status: int) -> Settlement:
         """Leave an entry whose version in the chart goes on and on to a person."""

@@ -13,6 +13,7 @@ from integration.sources.client import FhirClient
 from server.delivery import references
 from server.delivery.ahead import Ahead
 from server.delivery.assignment import SPARE_SECONDS, Assignment
+from server.ledger.decisions import WRITE_OVER
 from server.ledger.entries import Entry, Settlement, timestamp
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
 from server.ledger.states import State
@@ -208,6 +209,7 @@ class Writer:
 
     def _planned(self, entry: Entry, reason: str, status: int | None) -> Settlement:
         is_doubtful = entry.key in self.ahead.doubtful
+        reason = entry.reason if entry.reason == WRITE_OVER else reason
         return Settlement(
             key=entry.key, state="planned", reason=reason, http_status=status, maybe_sent=is_doubtful
         )  # fmt: skip

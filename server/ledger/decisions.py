@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from server.ledger.engine import alone, reading
 from server.ledger.planning import BY_HAND, REFERS_TO_REFUSED
+from server.ledger.repairs import AS_NEW
 from server.ledger.rows import upsert
 from server.ledger.schema import outcomes, patients, releases, responses, sites
 
@@ -17,7 +18,17 @@ Action = Literal["release", "again", "done", "accept"]
 """Let it be sent; send it again; it was done by hand; accept what a new version changes."""
 
 
+WRITE_OVER: Final = "shall be written over what was changed in its place"
+"""Reason of what a person, who saw what is in the chart, wants written over it; it stays until that is done."""
 _BATCH: Final = 500
+_IS_GONE: Final = sa.and_(outcomes.c.ehr_id != "", outcomes.c.reason.contains("gone from the chart"))
+_AGAIN: Final[tuple[tuple[sa.ColumnElement[bool], dict[str, Any]], ...]] = (
+    (_IS_GONE, AS_NEW),
+    (outcomes.c.reason.contains("changed in the chart"), {"ehr_version": "", "reason": WRITE_OVER}),
+    (outcomes.c.reason.like("HTTP 412%"), {"ehr_version": ""}),
+    (sa.true(), {}),
+)
+"""What `again` does besides, by the reason; a row that one did is not due to a person any more, so no other does it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +91,8 @@ class Decisions:
     def again(self, site: str, keys: Collection[str], *, who: str, why: str) -> int:
         """Make refused outcomes, and those a person had to look at, due again; returns how many that were.
 
-        What may have reached the server without our knowing stays: it is never sent again blindly.
+        What may have reached the server without our knowing stays: it is never sent again blindly. What is gone from
+        the chart is written anew, and what was changed there is written over, whatever its version is by then.
         """
         with self._alone.begin() as connection:
             ready = outcomes.update().where(
@@ -90,7 +102,10 @@ class Decisions:
                 sa.or_(outcomes.c.sent_hash == "", outcomes.c.ehr_id != ""),
             )
             due = {"state": "planned", "reason": "", "due": "", "changed_at": self._now()}
-            changed = list(connection.scalars(ready.values(due).returning(outcomes.c.response_id)))
+            changed: list[str] = []
+            for condition, values in _AGAIN:
+                statement = ready.where(condition).values(due | values).returning(outcomes.c.response_id)
+                changed += connection.scalars(statement)
             goes_along = outcomes.update().where(
                 outcomes.c.site == site,
                 outcomes.c.response_id.in_(changed),

@@ -11,9 +11,10 @@ from server.ledger.entries import Entry
 from server.ledger.planning import Change
 
 _READ: Final = ("state", "content_hash", "is_withdrawn", "ehr_id", "ehr_version", "sent_at")
-_AS_NEW: Final[Mapping[str, Any]] = {
+AS_NEW: Final[dict[str, Any]] = {
     "ehr_id": "", "ehr_version": "", "ehr_content": None, "sent_hash": "", "sent_content": None, "delivered_hash": "",
 }  # fmt: skip
+"""Columns of what is gone from the chart, and shall be created once more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,7 @@ def repaired(read: Change, repair: Repair) -> Change:
     """Return the change that follows one that reading made, in the same transaction: it is planned again."""
     values: dict[str, Any] = {"state": "planned", "reason": "repaired", "due": ""}
     if repair.content is None:
-        values |= _AS_NEW
+        values |= AS_NEW
     else:
         values |= {"content": encode(repair.content), "ehr_version": repair.ehr_version}
     return Change(key=read.key, before=read.values["state"], values=values)

@@ -32,6 +32,7 @@ from server.ledger.schema import attempts, outcomes, responses
 from server.ledger.states import State
 
 _BATCH = 250
+_KEPT_REASON = sa.case((outcomes.c.reason == decisions.WRITE_OVER, outcomes.c.reason), else_="")
 _ENTRY_COLUMNS = [outcomes.c[name] for name in Entry.__slots__]
 
 
@@ -226,7 +227,7 @@ class Ledger:
             .where(outcomes.c.site == site, outcomes.c.key.in_(keys), state_is_one_of(states.DUE))
             .where(leases.is_held_by(site, worker, moment))
             .values(state="sending", is_open=True, sent_hash=outcomes.c.content_hash, sent_at=moment)
-            .values(reason="", due="", changed_at=moment, sent_content=outcomes.c.content)
+            .values(reason=_KEPT_REASON, due="", changed_at=moment, sent_content=outcomes.c.content)
             .values(request_id=requests.on_rows(request_id))
             .returning(*_ENTRY_COLUMNS)
         )
@@ -277,7 +278,7 @@ class Ledger:
             outcomes.c.site == site,
             outcomes.c.key.in_(keys),
             state_is_one_of(states.DUE),
-            outcomes.c.reason != reason,
+            outcomes.c.reason.not_in((reason, decisions.WRITE_OVER)),
         )
         with self._engine.begin() as connection:
             connection.execute(statement.values(reason=reason))
