@@ -123,6 +123,7 @@ class Books:
         """
         terms = " + ".join(f"{count} {line}" for line, count in self.lines.items() if count) or "0"
         remark = f" (does not balance: {self.difference:+d})" if self.difference else ""
+        remark += f" (withdrawn documents not seen taken back: {self.leftover})" if self.leftover else ""
         reasons = " + ".join(f"{count} {reason}" for reason, count in self.not_scorable.items() if count)
         return (
             f"{self.outcomes} outcomes = {terms}{remark}",

@@ -84,6 +84,7 @@ def test_a_stale_document_keeps_a_chart_from_being_proven(standing: Ledger) -> N
 
     books = standing.books("north")
     assert (books.lines["verified"], books.outcomes, books.leftover, books.is_proven) == (2, 2, 1, False)
+    assert books.sentences()[0] == "2 outcomes = 2 verified (withdrawn documents not seen taken back: 1)"
 
     standing.settle("north", [Settlement(key="document", state="retracted")])
     assert standing.books("north").is_proven
