@@ -263,7 +263,7 @@ def test_an_update_of_what_is_gone_is_for_a_person(
     send()
 
     assert states(ledger)["manual"] == 1
-    assert "HTTP 404: not-found" in reasons(ledger)
+    assert any(reason.startswith("HTTP 404: gone from the chart") for reason in reasons(ledger))
     assert gone not in chart.held["Observation"]
 
 
