@@ -18,9 +18,8 @@ def show_released(terminal: Terminal, site: str, done: Released) -> None:
     """Show what a release did."""
     terminal.document("release", {"site": site, **asdict(done)})
     before = f", {done.before} released before" if done.before else ""
-    terminal.say(
-        f"Released at {site}: {done.released} responses{before}; {done.waiting} wait. Then: outcome-bridge deliver --site {site}"
-    )
+    terminal.say(f"Released at {site}: {done.released} responses{before}; {done.waiting} wait.")
+    terminal.say(f"Then: outcome-bridge deliver --site {site}")
     if done.unknown:
         terminal.remark(f"Not known at {site}, so not released: {', '.join(done.unknown)}")
 
