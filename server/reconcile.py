@@ -19,7 +19,7 @@ from server.delivery import comparison, references
 from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
 from server.ledger import Ledger
 from server.ledger.entries import Entry, Settlement
-from server.ledger.planning import BY_HAND
+from server.ledger.planning import BY_HAND, GOES_ALONG
 from server.ledger.repairs import Repair
 from server.ledger.states import IN_CHART, Books, State
 from server.sites import profile_of
@@ -94,10 +94,7 @@ def reconcile(
         ServerUnreachableError, ServerRefusedError: the chart cannot be read now; what was read before is recorded.
     """
     profile = profile_of(site)
-    lookup = Lookup(
-        client, profile, page_size=site.limits.page_size, ehr_ids=lambda keys: ledger.ehr_ids(site.name, keys)
-    )
-    reader = _Reader(ledger, lookup, site, profile)
+    reader = _Reader(ledger, Lookup.of(ledger, client, site, profile), site, profile)
     counts = ledger.counts(site.name)
     total, done, after = sum(counts[state] for state in IN_CHART), 0, ""
     read: Counter[State] = Counter()
@@ -188,7 +185,7 @@ class _Reader:
             return Settlement(
                 key=entry.key, state="altered", ehr_id=entry.ehr_id or found.ehr_id, reason=", ".join(paths)
             )
-        goes_along = entry.kind in ("provenance", "device")
+        goes_along = entry.kind in GOES_ALONG
         state: State = "retracted" if entry.is_withdrawn and not goes_along else "verified"
         return Settlement(key=entry.key, state=state, ehr_id=found.ehr_id, ehr_version=found.ehr_version)
 

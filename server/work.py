@@ -13,6 +13,7 @@ from server.ledger.planning import (
     CHANGED_BY_HAND,
     NOT_AMENDED,
     NOT_RETRACTED,
+    OUTCOMES,
     REFERS_TO_REFUSED,
     WITHDRAWN_BY_HAND,
     Kind,
@@ -24,7 +25,6 @@ from server.sites.profile import WriteProfile
 STATES: Final[frozenset[State]] = frozenset(("manual", "refused", "duplicate", "altered", "missing"))
 """What a person sees to."""
 _BATCH: Final = 250
-_OUTCOMES: Final[frozenset[Kind]] = frozenset(("physical", "psychological", "panel"))
 _DIFFERS: Final = "; the chart differs"
 
 _OF_MANUAL: Final = (
@@ -134,7 +134,7 @@ def _entries(ledger: Ledger, site: str) -> Iterator[Entry]:
 
 def goes_along(entry: Entry) -> bool:
     """Whether something else settles it: a document that stands for it, or what it refers to."""
-    stands_elsewhere = entry.kind in _OUTCOMES and entry.observations == 0
+    stands_elsewhere = entry.kind in OUTCOMES and entry.observations == 0
     return entry.state == "refused" and (stands_elsewhere or entry.reason == REFERS_TO_REFUSED)
 
 

@@ -156,9 +156,7 @@ class _Looking:
     ) -> None:
         self._ledger, self._client, self._site = ledger, client, site
         self._profile, self._safeguards = profile, safeguards
-        self._lookup = Lookup(
-            client, profile, page_size=site.limits.page_size, ehr_ids=lambda keys: ledger.ehr_ids(site.name, keys)
-        )
+        self._lookup = Lookup.of(ledger, client, site, profile)
         self._going: set[str] = set()
         self._not_searched: set[str] = set()
 

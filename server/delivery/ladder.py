@@ -13,18 +13,23 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Sequence
-from typing import Final
 
 from integration.settings import Site
 from server.delivery import references
 from server.ledger import Entry, Ledger, Settlement
-from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED, RANKS, REFERS_TO_REFUSED, REPLACED, Desired
+from server.ledger.planning import (
+    NOT_AMENDED,
+    NOT_RETRACTED,
+    OUTCOMES,
+    RANKS,
+    REFERS_TO_REFUSED,
+    REPLACED,
+    Desired,
+)
 from server.ledger.states import DUE, ON_THEIR_WAY
 from server.sites.profile import WriteProfile
 
 logger = logging.getLogger(__name__)
-
-_OUTCOMES: Final = frozenset(("physical", "psychological", "panel"))
 
 
 class Ladder:
@@ -62,7 +67,7 @@ class Ladder:
     def _step_down(self, group: Sequence[Entry]) -> int:
         self._leave_to_person([one for one in group if one.state == "refused" and one.ehr_id])
         refused = [one for one in group if one.state == "refused" and not one.ehr_id]
-        if not any(one.kind in _OUTCOMES for one in refused):
+        if not any(one.kind in OUTCOMES for one in refused):
             self._step_up(group)
             return 0
         following = _following(group, {one.key for one in refused})
@@ -71,7 +76,7 @@ class Ladder:
             [(one, Settlement(key=one.key, state="refused", reason=REFERS_TO_REFUSED)) for one in following],
         )
         others = {one.key for one in group} - {one.key for one in following}
-        if any(one.key in others and one.kind in _OUTCOMES and one.state in DUE | ON_THEIR_WAY for one in group):
+        if any(one.key in others and one.kind in OUTCOMES and one.state in DUE | ON_THEIR_WAY for one in group):
             return 0
         followed = [dataclasses.replace(one, state="refused") for one in following]
         return self._stand_in(sorted((*refused, *followed), key=lambda one: RANKS[one.kind]))
@@ -85,14 +90,14 @@ class Ladder:
         self._ledger.note_read(self._site.name, list(zip(refused, settlements, strict=True)))
 
     def _step_up(self, group: Sequence[Entry]) -> None:
-        wanted = [one for one in group if one.kind in _OUTCOMES and not one.is_withdrawn]
+        wanted = [one for one in group if one.kind in OUTCOMES and not one.is_withdrawn]
         documents = [one for one in group if one.kind == "document" and not one.is_withdrawn]
         standing = [one for one in documents if one.observations and not one.reason.startswith(REPLACED)]
         if standing and wanted and all(one.ehr_id for one in wanted):
             self._ledger.step_up(self._site.name, self._profile, standing[0].key)
 
     def _stand_in(self, without_place: Sequence[Entry]) -> int:
-        refused = [one for one in without_place if one.kind in _OUTCOMES and not one.is_withdrawn]
+        refused = [one for one in without_place if one.kind in OUTCOMES and not one.is_withdrawn]
         first = refused[0] if refused else None
         resources = [entry.resource() for entry in refused]
         identity = f"{self._site.name}/{first.response_id}" if first else ""
@@ -126,4 +131,4 @@ def _following(group: Sequence[Entry], refused: set[str]) -> list[Entry]:
 
 def _is_without_place(refused: Entry) -> bool:
     """Whether nothing came of a refusal yet: neither a document counts for it nor a person was asked."""
-    return bool(refused.ehr_id) or (refused.kind in _OUTCOMES and refused.observations > 0)
+    return bool(refused.ehr_id) or (refused.kind in OUTCOMES and refused.observations > 0)

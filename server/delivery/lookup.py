@@ -14,15 +14,17 @@ import binascii
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
+from integration.settings import Site
 from integration.sources import search
 from integration.sources.client import FhirClient
+from server.ledger import Ledger
 from server.ledger.entries import Entry
 from server.sites import documents
 from server.sites.profile import WriteProfile
@@ -89,6 +91,13 @@ class Lookup:
     ) -> None:
         self._client, self._profile, self._page_size, self._ehr_ids = client, profile, page_size, ehr_ids
         self._declared: dict[tuple[str, str], bool] = {}
+
+    @classmethod
+    def of(cls, ledger: Ledger, client: FhirClient, site: Site, profile: WriteProfile) -> Self:
+        """Look into a site's chart, with the ids that the ledger knows."""
+        return cls(
+            client, profile, page_size=site.limits.page_size, ehr_ids=lambda keys: ledger.ehr_ids(site.name, keys)
+        )
 
     def find(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
         """Return what the chart holds under each entry's key; an empty list is a proof of absence.
@@ -270,11 +279,12 @@ def _keys(resource: Resource) -> list[str]:
     meta = resource.get("meta")
     tags = meta.get("tag") if isinstance(meta, dict) else None
     identifier = resource.get("identifier")
-    codes = [_text(one, "value") for one in _elements([identifier] if isinstance(identifier, dict) else identifier)]
-    return codes + [_text(element, "code") for element in _elements(tags)]
+    codes = [_text(one, "value") for one in elements([identifier] if isinstance(identifier, dict) else identifier)]
+    return codes + [_text(element, "code") for element in elements(tags)]
 
 
-def _elements(value: Any) -> list[Mapping[str, Any]]:
+def elements(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list that a server sent, which may be anything."""
     return [element for element in value if isinstance(element, dict)] if isinstance(value, list) else []
 
 
@@ -303,9 +313,9 @@ def _has_warnings(page: search.Page) -> bool:
 
 
 def _declares(capabilities: Any, resource_type: str, parameter: str) -> bool:
-    rest = _elements(capabilities.get("rest")) if isinstance(capabilities, dict) else []
-    resources = [one for part in rest for one in _elements(part.get("resource")) if one.get("type") == resource_type]
-    return any(_text(one, "name") == parameter for part in resources for one in _elements(part.get("searchParam")))
+    rest = elements(capabilities.get("rest")) if isinstance(capabilities, dict) else []
+    resources = [one for part in rest for one in elements(part.get("resource")) if one.get("type") == resource_type]
+    return any(_text(one, "name") == parameter for part in resources for one in elements(part.get("searchParam")))
 
 
 def _not_searchable(entries: Sequence[Entry]) -> NotSearchableError:

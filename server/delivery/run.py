@@ -99,9 +99,8 @@ def deliver(
     Raises:
         DeliveryError: the server cannot be reached, or refuses our credentials. Whatever was sent before is recorded.
     """
-    delivery = _Delivery(ledger, site, clock or Clock(), safeguards, on_progress)
-    delivery.allowance = _Allowance(_least(limit, site.limits.writes_per_run))
-    return delivery.run(client, connect)
+    allowance = _Allowance(_least(limit, site.limits.writes_per_run))
+    return _Delivery(ledger, site, clock or Clock(), allowance, safeguards, on_progress).run(client, connect)
 
 
 class _Allowance:
@@ -130,14 +129,14 @@ class _Delivery:
         ledger: Ledger,
         site: Site,
         clock: Clock,
+        allowance: _Allowance,
         safeguards: Safeguards | None,
         on_progress: Progress,
     ) -> None:
         self.ledger, self.site, self.clock = ledger, site, clock
         self.profile = profile_of(site)
-        self.safeguards = safeguards
+        self.allowance, self.safeguards = allowance, safeguards
         self.breaker = Breaker(ledger.decisions, site.name, clock)
-        self.allowance = _Allowance(None)
         self.transport: Transport = Transactions() if self.profile.abilities.transactions else OneByOne()
         self.stopped = self._leased_until = ""
         self._on_progress, self._lock, self._done, self._total = on_progress, threading.Lock(), 0, 0
@@ -242,12 +241,7 @@ class _Connection:
             breaker=delivery.breaker,
         )
         self.worker = self.assignment.worker
-        lookup = Lookup(
-            client,
-            delivery.profile,
-            page_size=delivery.site.limits.page_size,
-            ehr_ids=lambda keys: delivery.ledger.ehr_ids(delivery.site.name, keys),
-        )
+        lookup = Lookup.of(delivery.ledger, client, delivery.site, delivery.profile)
         self.resolver = Resolver(self.assignment, lookup)
         self._writer = Writer(self.assignment, client)
         self.ladder = Ladder(delivery.ledger, delivery.site, delivery.profile)

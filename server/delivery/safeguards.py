@@ -15,6 +15,7 @@ from integration.outcomes import Resource
 from integration.settings import Site
 from integration.sources import search
 from integration.sources.client import FhirClient
+from server.delivery.lookup import elements
 from server.ledger import Entry, Ledger, Settlement
 from server.ledger.states import DUE
 
@@ -176,7 +177,7 @@ class Safeguards:
 
 def _disagreement(ours: Resource, theirs: Resource, stop_labels: set[str]) -> str:
     """Return why the EHR's Patient is not the source's, or may not be written to; names elements, never values."""
-    if any(link.get("type") == "replaced-by" for link in _elements(theirs.get("link"))):
+    if any(link.get("type") == "replaced-by" for link in elements(theirs.get("link"))):
         return "the EHR merged the patient into another"
     if _labels(theirs) & stop_labels:
         return "a security label of the EHR's Patient stops it"
@@ -187,15 +188,11 @@ def _disagreement(ours: Resource, theirs: Resource, stop_labels: set[str]) -> st
 
 
 def _identifiers(patient: Resource) -> set[tuple[str, str]]:
-    found = {(str(one.get("system", "")), str(one.get("value", ""))) for one in _elements(patient.get("identifier"))}
+    found = {(str(one.get("system", "")), str(one.get("value", ""))) for one in elements(patient.get("identifier"))}
     return {(system, value) for system, value in found if system and value}
 
 
 def _labels(resource: Resource) -> set[str]:
     meta = resource.get("meta")
     security = meta.get("security") if isinstance(meta, dict) else None
-    return {str(one.get("code", "")) for one in _elements(security)}
-
-
-def _elements(value: Any) -> list[Resource]:
-    return [element for element in value if isinstance(element, dict)] if isinstance(value, list) else []
+    return {str(one.get("code", "")) for one in elements(security)}

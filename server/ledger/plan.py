@@ -9,12 +9,10 @@ from typing import Final
 import sqlalchemy as sa
 
 from server.ledger import planning
-from server.ledger.planning import REFERS_TO_REFUSED, Desired, PlanCounts, Rules
+from server.ledger.planning import OUTCOMES, REFERS_TO_REFUSED, Desired, PlanCounts, Rules
 from server.ledger.rows import Row, of_keys, of_responses
 from server.ledger.schema import outcomes
 
-OUTCOMES: Final = frozenset(("physical", "psychological", "panel"))
-"""Kinds of rows that a document may stand in for."""
 _CONTENTS: Final = frozenset(("content", "sent_content", "ehr_content"))
 _WITHOUT_CONTENT: Final = [column for column in outcomes.c if column.name not in _CONTENTS]
 

@@ -18,6 +18,11 @@ RANKS: Final[dict[Kind, int]] = {
 }  # fmt: skip
 """The order of sending: each resource refers only to those before it."""
 
+OUTCOMES: Final[frozenset[Kind]] = frozenset(("physical", "psychological", "panel"))
+"""What a document may stand in for."""
+GOES_ALONG: Final[frozenset[Kind]] = frozenset(("provenance", "device"))
+"""What has no status to be taken back with."""
+
 NOT_AMENDED: Final = "changed, but this site takes no change of what was written: correct it in the chart"
 NOT_RETRACTED: Final = "withdrawn, but this site takes nothing back: mark it in the chart"
 REPLACED: Final = "replaced by "
@@ -27,7 +32,6 @@ CHANGED_BY_HAND: Final = f"changed after it was {BY_HAND}: correct it in the cha
 WITHDRAWN_BY_HAND: Final = f"withdrawn after it was {BY_HAND}: mark it in the chart"
 REFERS_TO_REFUSED: Final = "refers to an outcome that was refused"
 _KEEPS_ITS_STATE: Final = frozenset[State](("sending", "unknown"))
-_GOES_ALONG: Final = frozenset(("provenance", "device"))
 
 _Row = dict[str, Any]
 
@@ -208,7 +212,7 @@ def withdrawal(held: _Row, rules: Rules) -> Change | None:
     if not _may_be_in_chart(held) and not _is_by_hand(held):
         gone = {**values, "state": "retracted", "reason": "", "due": ""}
         return Change(key=held["key"], before=held["state"], values=gone)
-    if held["kind"] in _GOES_ALONG:
+    if held["kind"] in GOES_ALONG:
         return None if held["ehr_id"] else _changed(held, values)
     resource = msgspec.json.decode(held["content"])
     retracted = None if _is_by_hand(held) else rules.retracted(resource)

@@ -24,8 +24,8 @@ import sqlalchemy as sa
 
 from server.ledger import decisions, engine, history, leases, planning, requests, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
-from server.ledger.plan import OUTCOMES, Plan, changed, withdrawals
-from server.ledger.planning import Desired, PlanCounts, Rules
+from server.ledger.plan import Plan, changed, withdrawals
+from server.ledger.planning import OUTCOMES, Desired, PlanCounts, Rules
 from server.ledger.repairs import Noted, Repair, is_as_read, repaired
 from server.ledger.rows import change_rows, counted, locked, of_keys, of_responses, state_is_one_of, upsert
 from server.ledger.schema import attempts, outcomes, responses
