@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from integration.errors import ConfigurationError, DeliveryError
-from server.service import fhir_api
+from server.service.inbound import fhir_api
 from server.service.operation_outcome import Refusal, RefusedError, refused
 from server.service.services import Services
 

@@ -23,10 +23,10 @@ from integration.sources.client import FhirClient
 from integration.warehouse import Warehouse
 from server.jobs import chart, stores
 from server.service import app
-from server.service.inbox import Inbox
-from server.service.inbox_reader import InboxReader
+from server.service.inbound.inbox import Inbox
+from server.service.inbound.inbox_reader import InboxReader
+from server.service.inbound.worker import Step, Worker
 from server.service.services import Services
-from server.service.worker import Step, Worker
 
 logger = logging.getLogger(__name__)
 _GONE = (404, 410)

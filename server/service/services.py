@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from server.service.inbox import Inbox
-from server.service.inbox_reader import ReadResponse
+from server.service.inbound.inbox import Inbox
+from server.service.inbound.inbox_reader import ReadResponse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from integration import mapping, msis29, outcomes
 from integration.records import Moment, Response
-from server.service.capability import capability_statement
+from server.service.inbound.capability import capability_statement
 from server.service.operation_outcome import operation_outcome
 
 ORIGIN = outcomes.Origin(

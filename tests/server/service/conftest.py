@@ -18,8 +18,8 @@ from integration.settings import Site
 from server.jobs import stores
 from server.ledger import Ledger
 from server.service.app import create_app
-from server.service.inbox import Inbox
-from server.service.inbox_reader import InboxReader
+from server.service.inbound.inbox import Inbox
+from server.service.inbound.inbox_reader import InboxReader
 from server.service.services import Services
 
 NOW = datetime(2012, 6, 1, 12, 0, tzinfo=UTC)

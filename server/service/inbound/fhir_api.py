@@ -14,12 +14,13 @@ from werkzeug.datastructures import ETags
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from integration.intake import Rejection
-from server.service import negotiation, submission
-from server.service.capability import capability_statement
-from server.service.inbox import Arrival, Receipt, VersionConflictError
+from server.service import negotiation
+from server.service.inbound import submission
+from server.service.inbound.capability import capability_statement
+from server.service.inbound.inbox import Arrival, Receipt, VersionConflictError
+from server.service.inbound.submission import RESOURCE_TYPE, Submission
 from server.service.operation_outcome import RefusedError, answer, operation_outcome
 from server.service.services import Services
-from server.service.submission import RESOURCE_TYPE, Submission
 
 logger = logging.getLogger(__name__)
 

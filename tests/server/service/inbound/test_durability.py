@@ -9,15 +9,15 @@ from typing import Any
 from integration import outcomes
 from integration.settings import Site
 from server.jobs import stores
-from server.service.inbox import Inbox
-from server.service.inbox_reader import InboxReader, Sweep
+from server.service.inbound.inbox import Inbox
+from server.service.inbound.inbox_reader import InboxReader, Sweep
 
 DYING_SERVICE = """
 import datetime, os, pathlib, signal, sys
 from integration import intake, mapping
 from server.service.app import create_app
 from integration import outcomes
-from server.service.inbox import Inbox
+from server.service.inbound.inbox import Inbox
 from server.service.services import Services
 
 def now():
@@ -42,7 +42,7 @@ def test_a_response_that_was_answered_is_planned_after_the_process_was_killed(
     service: Any, body: Any, origin: outcomes.Origin, tmp_path: Path
 ) -> None:
     path = tmp_path / "killed" / "inbox.sqlite"
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
 
     killed = subprocess.run(
         [sys.executable, "-c", DYING_SERVICE, path],

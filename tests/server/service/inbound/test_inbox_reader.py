@@ -9,8 +9,8 @@ from integration import outcomes
 from integration.errors import ServerUnreachableError
 from integration.settings import Site
 from server.jobs import stores
-from server.service.inbox import Arrival
-from server.service.inbox_reader import InboxReader, Sweep
+from server.service.inbound.inbox import Arrival
+from server.service.inbound.inbox_reader import InboxReader, Sweep
 
 KINDS = ("panel", "physical", "psychological", "provenance")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from integration.errors import DeliveryError
-from server.service.inbox_reader import InboxReader
+from server.service.inbound.inbox_reader import InboxReader
 
 logger = logging.getLogger(__name__)
 

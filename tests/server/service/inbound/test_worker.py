@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from integration.errors import ServerUnreachableError
-from server.service.worker import DELIVERIES_PER_SWEEP, Step, Worker
+from server.service.inbound.worker import DELIVERIES_PER_SWEEP, Step, Worker
 
 LONG = 3600.0
 PATIENCE = 10.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.service.inbox import Arrival, Inbox, Receipt, VersionConflictError
+from server.service.inbound.inbox import Arrival, Inbox, Receipt, VersionConflictError
 
 NOW = datetime(2012, 6, 1, tzinfo=UTC)
 

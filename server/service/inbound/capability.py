@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from integration.outcomes import Resource
+from server.service.inbound.submission import RESOURCE_TYPE
 from server.service.operation_outcome import FHIR_JSON
-from server.service.submission import RESOURCE_TYPE
 
 _RESOURCE_NOTE = (
     "A response keeps the id that it is sent with, by POST as by PUT; without one it is given one."

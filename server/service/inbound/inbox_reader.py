@@ -17,7 +17,7 @@ from integration.errors import DeliveryError
 from integration.intake import Rejection
 from integration.intake.newest import Newest, header
 from integration.records import Response
-from server.service.inbox import Entry, Inbox, State
+from server.service.inbound.inbox import Entry, Inbox, State
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 from werkzeug.serving import make_server
 
-from server.service.worker import Step, Worker
+from server.service.inbound.worker import Step, Worker
 
 PATIENCE = 10.0
 HEADERS = {"Content-Type": "application/fhir+json"}
