@@ -227,6 +227,7 @@ LEAVES: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(("400", "422", "404-subject", "410-subject", "404-encounter"), _REFUSED),
     **dict.fromkeys(("409", "412", "duplicate-59189", "duplicate-59141", "duplicate-409"), _MANUAL),
     "accepted-never": frozenset(("held", "planned")),
+    "search-403": _MANUAL,  # what may be there and may not be looked for is not sent again
     "foreign-edit": frozenset(("altered", "manual", "refused")),
     "foreign-delete": _MANUAL,
     "foreign-duplicate": frozenset(("duplicate", "planned")),
