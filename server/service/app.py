@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from integration.errors import ConfigurationError, DeliveryError
+from server.service import pages
 from server.service.inbound import fhir_api
 from server.service.operation_outcome import Refusal, RefusedError, refused
 from server.service.services import Services
@@ -36,6 +37,7 @@ def create_app(services: Services) -> Flask:
     # Werkzeug cuts a chunked body off at its limit without a word; one byte more tells that it was too long.
     app.config["MAX_CONTENT_LENGTH"] = services.body_limit_bytes + 1
     app.register_blueprint(fhir_api.blueprint(services))
+    app.register_blueprint(pages.blueprint())
     _add_request_ids(app, services)
     app.before_request(_require_loopback_name)
     _add_health(app, services)
@@ -105,6 +107,8 @@ def _add_error_answers(app: Flask, services: Services) -> None:
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
+        if pages.is_for_a_person():
+            return pages.of_http(error)
         return refused(_of_http(error, services.body_limit_bytes))
 
     @app.errorhandler(DBAPIError)
