@@ -6,48 +6,27 @@ optional until something needs them: without a file every setting has its defaul
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from integration import write_profile as profiles
+from integration.addresses import is_loopback, is_protected
 from integration.errors import SettingsError
-from integration.toml_tables import Table, faults
+from integration.service_settings import Service
+from integration.toml_tables import BesideTheFile, CertificatesBesideTheFile, Table, faults
+
+__all__ = ["Service", "Settings", "Site", "is_protected", "load"]
 
 FILE_NAME = "outcome-bridge.toml"
 VARIABLE = "OUTCOME_BRIDGE_SETTINGS"
 _NOT_UTF_8 = "is not UTF-8; save it as UTF-8"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-
-
-class Service(Table):
-    """What the HTTP service listens on.
-
-    Attributes:
-        host: a loopback address; the service knows no authentication yet, so every other one is refused.
-        port: TCP port.
-        site: name of the site whose server gets the outcomes; empty if the service only stores.
-        body_limit_bytes: a longer request body is refused with 413.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
-    site: str = ""
-    body_limit_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
-
-    @field_validator("host")
-    @classmethod
-    def _is_loopback(cls, host: str) -> str:
-        if host != "localhost" and not _is_loopback_address(host):
-            raise ValueError("must be a loopback address (127.0.0.1, ::1, localhost) while there is no authentication")
-        return host
 
 
 class LedgerPlace(Table):
@@ -81,7 +60,7 @@ def _problem_of_database(url: str) -> str:
         return "must be a PostgreSQL URL, like postgresql+psycopg://USER@HOST/NAME"
     if secret := sorted({"password", "sslpassword"} & options.keys()):
         return f"must hold no {secret[0]} in its query; name a passfile there"
-    is_near = not host or host.startswith("/") or host == "localhost" or _is_loopback_address(host)
+    is_near = not host or host.startswith("/") or is_loopback(host)
     if not is_near and "service" not in options and options.get("sslmode") not in _PROTECTED:
         return "patients' data go there, so a server elsewhere needs sslmode=verify-full (or require) in the query"
     return ""
@@ -89,17 +68,6 @@ def _problem_of_database(url: str) -> str:
 
 _PROTECTED: Final = frozenset(("require", "verify-ca", "verify-full"))
 """What libpq's `sslmode` must be for nobody else to read: https://www.postgresql.org/docs/current/libpq-ssl.html."""
-
-
-def _beside_the_file(path: object, info: ValidationInfo) -> object:
-    """Read a path as relative to the file that names it."""
-    if isinstance(path, str):
-        return (info.context or {}).get("folder", Path()) / Path(path).expanduser()
-    return path
-
-
-BesideTheFile = Annotated[Path | None, BeforeValidator(_beside_the_file)]
-"""A path in quotes, relative to the file that names it."""
 
 
 class Authentication(Table):
@@ -233,7 +201,7 @@ class Site(Table):
     name: str
     base_url: str
     authentication: Authentication = Authentication()
-    ca_file: BesideTheFile = None
+    ca_file: CertificatesBesideTheFile = None
     write_profile: profiles.Kind = "generic"
     profile: profiles.ProfileKeys = Field(default=profiles.ProfileKeys(), validate_default=True)
     safeguards: Safeguards = Safeguards()
@@ -263,13 +231,6 @@ class Site(Table):
         if kind and (problem := profiles.problem(kind, keys)):
             raise ValueError(problem)
         return keys
-
-    @field_validator("ca_file")
-    @classmethod
-    def _holds_certificates(cls, file: Path | None) -> Path | None:
-        if file is not None:
-            _check_certificates(file)
-        return file
 
 
 class Settings(Table):
@@ -335,31 +296,6 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         raise SettingsError(file=str(file), problem="state_folder: must be a path in quotes")
     own = {"folder": file.parent, "file": str(file), "state_folder": file.parent / Path(state_folder).expanduser()}
     return _validated(Settings, {**table, **own}, file)
-
-
-def is_protected(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there: https, or this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and (host == "localhost" or _is_loopback_address(host)))
-    )
-
-
-def _check_certificates(file: Path) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
-    except ssl.SSLError as error:
-        raise ValueError(f"{file} holds no certificates in PEM") from error
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read ({(error.strerror or '').lower()})") from error
-
-
-def _is_loopback_address(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _read(path: Path) -> dict[str, Any]:

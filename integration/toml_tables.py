@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import ssl
 from collections.abc import Iterable
-from typing import Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 
 _NOT_IN_FILES: Final = frozenset(("folder", "file"))
 """Fields that a reader fills in itself."""
@@ -16,6 +18,31 @@ class Table(BaseModel):
     """A table: unknown keys are errors, values keep their type, nothing changes once it is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _beside_the_file(path: object, info: ValidationInfo) -> object:
+    """Read a path as relative to the file that names it."""
+    if isinstance(path, str):
+        return (info.context or {}).get("folder", Path()) / Path(path).expanduser()
+    return path
+
+
+def _holding_certificates(file: Path | None) -> Path | None:
+    if file is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except ssl.SSLError as error:
+        raise ValueError(f"{file} holds no certificates in PEM") from error
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({(error.strerror or '').lower()})") from error
+    return file
+
+
+BesideTheFile = Annotated[Path | None, BeforeValidator(_beside_the_file)]
+"""A path in quotes, relative to the file that names it."""
+CertificatesBesideTheFile = Annotated[BesideTheFile, AfterValidator(_holding_certificates)]
+"""The same of a file with certificates in PEM."""
 
 
 def faults(model: type[Table], error: ValidationError) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from integration import mapping, origin, pipeline, records, settings, statistics, tables
 from integration.sources.files import Files
 from integration.study import StudyFile
+from integration.toml_tables import Table
 from server import cli
 from server.ledger import states
 
@@ -68,6 +69,8 @@ def keys(model: type[BaseModel], before: str = "") -> Iterator[str]:
         elif typing.get_origin(kind) is dict and name in VALUE_OF_A_NAME:
             yield f"{before}{name}.{VALUE_OF_A_NAME[name]}"
             yield from keys(arguments[1], f"{before}{name}.{VALUE_OF_A_NAME[name]}.")
+        elif typing.get_origin(kind) is tuple and isinstance(arguments[0], type) and issubclass(arguments[0], Table):
+            yield from keys(arguments[0], f"{before}{name}.")
         else:
             yield f"{before}{name}"
 

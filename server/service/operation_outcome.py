@@ -19,6 +19,8 @@ Severity = Literal["error", "information"]
 
 _CODES: Final[Mapping[int, str]] = {
     400: "structure",
+    401: "login",
+    403: "forbidden",
     404: "not-found",
     405: "not-supported",
     406: "not-supported",
@@ -26,6 +28,7 @@ _CODES: Final[Mapping[int, str]] = {
     413: "too-long",
     415: "not-supported",
     422: "processing",
+    429: "throttled",
     500: "exception",
     503: "transient",
 }

@@ -50,7 +50,7 @@ def test_the_state_folder_lies_beside_the_settings_file(tmp_path: Path) -> None:
     [
         ("line_limit_byte = 1\n", ["line_limit_byte", "did you mean 'line_limit_bytes'?"]),
         ("[service]\nprt = 1\n", ["service.prt", "did you mean 'port'?"]),
-        ("[service]\nzzz = 1\n", ["service.zzz", "the keys are: body_limit_bytes, host, port, site"]),
+        ("[service]\nzzz = 1\n", ["service.zzz", "the keys are: audit, body_limit_bytes, ", ", site, "]),
         ("[service]\nport = 70000\n", ["service.port", "65535"]),
         ('[service]\nhost = "0.0.0.0"\n', ["service.host", "loopback"]),
         ('[service]\nhost = "example.invalid"\n', ["service.host", "loopback"]),
