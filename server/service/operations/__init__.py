@@ -1,0 +1,1 @@
+"""What operators see of the service: health, readiness, figures, one record a request, and the audit."""
