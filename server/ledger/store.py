@@ -13,35 +13,31 @@ ends by itself, so that nothing waits for a worker that is gone.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 
-from server.ledger import decisions, engine, history, leases, planning, requests, states
+from server.ledger import decisions, engine, history, leases, planning, queries, requests, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
 from server.ledger.plan import Plan, changed, withdrawals
 from server.ledger.planning import OUTCOMES, Desired, PlanCounts, Rules
 from server.ledger.repairs import Noted, Repair, is_as_read, repaired
-from server.ledger.rows import change_rows, counted, locked, of_keys, of_responses, state_is_one_of, upsert
+from server.ledger.rows import change_rows, locked, of_keys, of_responses, state_is_one_of, upsert
 from server.ledger.schema import attempts, outcomes, responses
-from server.ledger.states import State
 
-_BATCH = 250
 _KEPT_REASON = sa.case((outcomes.c.reason == decisions.WRITE_OVER, outcomes.c.reason), else_="")
-_ENTRY_COLUMNS = [outcomes.c[name] for name in Entry.__slots__]
 
 
-class Ledger:
+class Ledger(queries.Queries):
     """The outcomes of all sites. One object serves several threads."""
 
     def __init__(self, opened: sa.Engine, now: Callable[[], datetime]) -> None:
-        self._engine, self._now = opened, now
-        self._reading, self._alone = engine.reading(opened), engine.alone(opened)
+        super().__init__(opened, self.now)
+        self._engine, self._now, self._alone = opened, now, engine.alone(opened)
         self.history = history.History(self._reading)
         self.decisions = decisions.Decisions(opened, self.now)
 
@@ -78,14 +74,14 @@ class Ledger:
         profile of the site) is withdrawn. Reads lazily, one transaction a batch of responses.
         """
         counts, remaining = PlanCounts(), iter(planned)
-        while batch := list(itertools.islice(remaining, _BATCH)):
+        while batch := list(itertools.islice(remaining, queries.BATCH)):
             counts += self._plan_batch(site, rules, batch)
         return counts
 
     def preview(self, site: str, rules: Rules, planned: Iterable[Desired]) -> PlanCounts:
         """Return what `plan` would do, and do nothing."""
         counts, remaining = PlanCounts(), iter(planned)
-        while batch := list(itertools.islice(remaining, _BATCH)):
+        while batch := list(itertools.islice(remaining, queries.BATCH)):
             with self._reading.connect() as connection:
                 counts += Plan.of(connection, site, rules, batch).counts
         return counts
@@ -102,7 +98,7 @@ class Ledger:
             reasons: id of a QuestionnaireResponse without an outcome, and why, as in `responses.csv`.
         """
         withdrawn, remaining = 0, iter(reasons)
-        while batch := list(itertools.islice(remaining, _BATCH)):
+        while batch := list(itertools.islice(remaining, queries.BATCH)):
             with self._alone.begin() as connection:
                 held = of_responses(connection, site, [response_id for response_id, _ in batch])
                 changes = withdrawals(held, rules)
@@ -115,7 +111,7 @@ class Ledger:
     def would_withdraw(self, site: str, rules: Rules, reasons: Iterable[tuple[str, str]]) -> int:
         """Return how many resources `withdraw_all` would concern, and do nothing."""
         count, remaining = 0, iter(reasons)
-        while batch := list(itertools.islice(remaining, _BATCH)):
+        while batch := list(itertools.islice(remaining, queries.BATCH)):
             with self._reading.connect() as connection:
                 held = of_responses(connection, site, [response_id for response_id, _ in batch])
             count += len(withdrawals(held, rules))
@@ -173,8 +169,8 @@ class Ledger:
         with self._engine.begin() as connection:
             found = leases.take_due(connection, site, worker, after=after, most=responses, now=self.now(), until=until)
             due = sa.and_(outcomes.c.due <= self.now(), state_is_one_of(states.DUE))
-            entries = self._entries(_of(site, outcomes.c.response_id.in_(found), due), connection)
-        return sorted(entries, key=_sending_order)
+            entries = queries.entries_of(queries.of(site, outcomes.c.response_id.in_(found), due), connection)
+        return sorted(entries, key=queries.sending_order)
 
     def lease_open(self, site: str, worker: str, *, after: str, responses: int, seconds: float) -> list[Entry]:
         """Take responses with something that must be read before it is sent again: also what was taken without an id.
@@ -186,8 +182,10 @@ class Ledger:
         with self._engine.begin() as connection:
             found = leases.take_open(connection, site, worker, after=after, most=responses, now=self.now(), until=until)
             requests.take_over(connection, site, found)
-            entries = self._entries(_of(site, outcomes.c.response_id.in_(found), outcomes.c.is_open), connection)
-        return sorted(entries, key=_sending_order)
+            entries = queries.entries_of(
+                queries.of(site, outcomes.c.response_id.in_(found), outcomes.c.is_open), connection
+            )
+        return sorted(entries, key=queries.sending_order)
 
     def unlease(self, site: str, worker: str) -> None:
         """Give back every response that a worker holds."""
@@ -229,11 +227,11 @@ class Ledger:
             .values(state="sending", is_open=True, sent_hash=outcomes.c.content_hash, sent_at=moment)
             .values(reason=_KEPT_REASON, due="", changed_at=moment, sent_content=outcomes.c.content)
             .values(request_id=requests.on_rows(request_id))
-            .returning(*_ENTRY_COLUMNS)
+            .returning(*queries.ENTRY_COLUMNS)
         )
         with self._engine.begin() as connection:
             leases.hold(connection, site, worker, keys, moment)
-            claimed = [_entry(row) for row in connection.execute(statement).mappings()]
+            claimed = [queries.entry(row) for row in connection.execute(statement).mappings()]
             attempt = {"site": site, "interaction": interaction, "sent_at": moment, "result": "sending"}
             if claimed:
                 rows = [
@@ -247,7 +245,7 @@ class Ledger:
                 ]
                 connection.execute(attempts.insert(), rows)
                 leases.renew(connection, site, worker, until)
-        return sorted(claimed, key=_sending_order)
+        return sorted(claimed, key=queries.sending_order)
 
     def settle(self, site: str, settlements: Sequence[Settlement], *, request_id: str | Mapping[str, str] = "") -> None:
         """Record what came of a request, or of looking for what was on its way.
@@ -303,105 +301,6 @@ class Ledger:
             change_rows(connection, site, mended, self.now())
         return Noted(read=len(changes), repaired=len(mended))
 
-    def due(self, site: str, *, after: str | None, limit: int) -> list[Entry]:
-        """Return what could be sent now, in order of response id after `after`, whole responses only, taking no lease.
-
-        At most `limit` entries, which must exceed those of one response. The Devices (response id empty) come first.
-        """
-        query = _of(site, outcomes.c.due <= self.now())
-        if after is not None:
-            query = query.where(outcomes.c.response_id > after)
-        query = query.order_by(outcomes.c.response_id).limit(limit)
-        with self._reading.connect() as connection:
-            # One query a state: then the index gives them in order, whatever else the ledger holds.
-            found = [
-                e for state in states.DUE for e in self._entries(query.where(outcomes.c.state == state), connection)
-            ]
-        entries = sorted(found, key=_sending_order)[:limit]
-        if len(entries) == limit and entries[0].response_id != entries[-1].response_id:
-            entries = [entry for entry in entries if entry.response_id != entries[-1].response_id]
-        return entries
-
-    def in_chart(self, site: str, *, after: str, limit: int) -> list[Entry]:
-        """Return what the chart is said to hold, and what a person was asked to mend there, in order of key."""
-        may_be_there = sa.or_(outcomes.c.ehr_id != "", outcomes.c.sent_hash != "")
-        is_not_replaced = outcomes.c.reason.not_like(f"{planning.REPLACED}%")
-        is_by_hand = outcomes.c.reason.contains(planning.BY_HAND)
-        in_chart = sa.or_(
-            sa.and_(outcomes.c.state == "manual", is_by_hand),
-            state_is_one_of(states.IN_CHART - {"retracted"}),
-            sa.and_(outcomes.c.state.in_(("retracted", "manual")), may_be_there, is_not_replaced),
-        )
-        return self._read(_of(site, outcomes.c.key > after, in_chart).order_by(outcomes.c.key).limit(limit))
-
-    def in_state(self, site: str, wanted: Iterable[State], *, after: str = "", limit: int = _BATCH) -> list[Entry]:
-        """Return entries in these states, in order of key after `after`."""
-        query = _of(site, outcomes.c.key > after, outcomes.c.state.in_(sorted(wanted)))
-        return self._read(query.order_by(outcomes.c.key).limit(limit))
-
-    def entries(self, site: str, keys: Iterable[str]) -> list[Entry]:
-        """Return these entries, in order of key."""
-        return self._read(_of(site, outcomes.c.key.in_(list(keys))).order_by(outcomes.c.key))
-
-    def of_responses(self, site: str, response_ids: Collection[str]) -> list[Entry]:
-        """Return every entry of these responses, in order of response id, then of sending."""
-        return sorted(self._read(_of(site, outcomes.c.response_id.in_(response_ids))), key=_sending_order)
-
-    def ehr_ids(self, site: str, keys: Iterable[str]) -> dict[str, str]:
-        """Return the server's id of each of these keys that it is known for."""
-        query = sa.select(outcomes.c.key, outcomes.c.ehr_id).where(
-            outcomes.c.site == site, outcomes.c.key.in_(list(keys)), outcomes.c.ehr_id != ""
-        )
-        with self._reading.connect() as connection:
-            return {row.key: row.ehr_id for row in connection.execute(query)}
-
-    def counts(self, site: str, *, resource_type: str = "") -> Counter[State]:
-        """Return how many resources are in each state; only those of one type if it is named."""
-        with self._reading.connect() as connection:
-            query = sa.select(outcomes.c.state, sa.func.count()).where(outcomes.c.site == site)
-            if resource_type:
-                query = query.where(outcomes.c.resource_type == resource_type)
-            return counted(connection, query.group_by(outcomes.c.state))
-
-    def books(self, site: str) -> states.Books:
-        """Count every outcome of a site, in one view of the ledger."""
-        noting = sa.select(responses.c.reason, sa.func.count(), sa.func.sum(responses.c.observations))
-        noting = noting.where(responses.c.site == site, responses.c.response_id != "").group_by(responses.c.reason)
-        held = sa.select(outcomes.c.state, sa.func.sum(outcomes.c.observations)).where(outcomes.c.site == site)
-        is_left = sa.and_(outcomes.c.kind == "document", outcomes.c.is_withdrawn, outcomes.c.state != "retracted")
-        left = sa.select(sa.func.count()).where(outcomes.c.site == site, is_left)
-        with self._reading.connect() as connection:
-            noted = connection.execute(noting).all()
-            by_state = counted(connection, held.group_by(outcomes.c.state))
-            leftover = connection.execute(left).scalar_one()
-        lines = Counter(dict.fromkeys(states.LINES, 0))
-        for state, count in by_state.items():
-            lines[states.line(state)] += count
-        by_reason = {reason: count for reason, count, _ in noted}
-        return states.Books(
-            site=site,
-            outcomes=sum(observations for _, _, observations in noted),
-            lines=lines,
-            responses=sum(by_reason.values()),
-            scored=by_reason.pop("", 0),
-            not_scorable=dict(sorted(by_reason.items())),
-            leftover=leftover,
-        )
-
-    def due_types(self, site: str) -> set[str]:
-        """Return the FHIR types of everything that is due now or later."""
-        query = sa.select(outcomes.c.resource_type).distinct()
-        with self._reading.connect() as connection:
-            return set(connection.scalars(query.where(outcomes.c.site == site, outcomes.c.state.in_(states.DUE))))
-
-    def _read(self, query: sa.Select[Any]) -> list[Entry]:
-        with self._reading.connect() as connection:
-            return self._entries(query, connection)
-
-    @staticmethod
-    def _entries(query: sa.Select[Any], connection: sa.Connection) -> list[Entry]:
-        return [_entry(row) for row in connection.execute(query).mappings()]
-
     def _plan_batch(self, site: str, rules: Rules, batch: Sequence[Desired]) -> PlanCounts:
         with self._alone.begin() as connection:
             plan = Plan.of(connection, site, rules, batch)
@@ -417,18 +316,6 @@ class Ledger:
         return plan.counts
 
 
-def _of(site: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(*_ENTRY_COLUMNS).where(outcomes.c.site == site, *conditions)
-
-
 def _count_as(connection: sa.Connection, site: str, keys: Sequence[str], observations: int) -> None:
     counted_as = outcomes.update().where(outcomes.c.site == site, outcomes.c.key.in_(keys))
     connection.execute(counted_as.values(observations=observations))
-
-
-def _entry(row: sa.RowMapping) -> Entry:
-    return Entry(**row)
-
-
-def _sending_order(entry: Entry) -> tuple[str, int]:
-    return entry.response_id, planning.RANKS[entry.kind]
