@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,10 @@ from server.service.app import create_app
 from server.service.inbound.inbox import Inbox
 from server.service.inbound.inbox_reader import InboxReader
 from server.service.services import Services
+
+sys.path.append(str(Path(__file__).parent))  # what stands beside it, whose names are their own: authorisation_server
+
+from authorisation_server import AuthorisationServer
 
 NOW = datetime(2012, 6, 1, 12, 0, tzinfo=UTC)
 FHIR = "application/fhir+json"
@@ -100,6 +105,13 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         health=health,
     )
     inbox.close()
+
+
+@pytest.fixture
+def authorisation() -> Iterator[AuthorisationServer]:
+    """An authorisation server, OpenID provider and launching EHR; see its module."""
+    with AuthorisationServer() as server:
+        yield server
 
 
 @pytest.fixture
