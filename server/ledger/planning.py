@@ -222,6 +222,27 @@ def withdrawal(held: _Row, rules: Rules) -> Change | None:
     return _changed(held, {**values, "content": encode(retracted), "content_hash": content_hash(retracted)})
 
 
+class _NothingBack:
+    """Rules of a site that takes no change: the only sites where one document replaces another."""
+
+    def amended(self, resource: Resource) -> Resource | None: ...
+
+    def retracted(self, resource: Resource) -> Resource | None: ...
+
+    def replacement(self, resource: Resource, replaced_reference: str) -> Resource | None: ...
+
+
+def left_standing(held: _Row, observations: int) -> Change | None:
+    """Return how a replaced document changes whose replacement was withdrawn and is not in the chart.
+
+    The chart counts the older one still; a person marks it.
+    """
+    change = withdrawal({**held, "reason": ""}, _NothingBack())
+    if change:
+        change.values["observations"] = observations
+    return change
+
+
 def _changed(held: _Row, values: dict[str, Any]) -> Change:
     """Return the change of a desired content: `planned`, unless what was sent before must be found first."""
     is_open = not held["ehr_id"] and (held["sent_hash"] or _is_taken_without_id(held))

@@ -21,7 +21,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from server.ledger import decisions, engine, history, leases, planning, queries, requests, states
+from server.ledger import decisions, engine, history, leases, planning, queries, replacements, requests, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
 from server.ledger.plan import Plan, changed, withdrawals
 from server.ledger.planning import OUTCOMES, Desired, PlanCounts, Rules
@@ -266,7 +266,7 @@ class Ledger(queries.Queries):
                 change.values["request_id"] = ""
                 if request_id and change.values["state"] == "unknown":
                     change.values["sent_at"] = moment  # the server may have been at it until now
-            change_rows(connection, site, changes, moment)
+            change_rows(connection, site, replacements.with_older(connection, site, held, changes), moment)
             if request_id and settlements:
                 requests.note_answered(connection, site, settlements, request_id, moment)
 
@@ -296,7 +296,7 @@ class Ledger(queries.Queries):
         with self._engine.begin() as connection:
             held = locked(connection, site, [entry.key for entry, _ in read])
             changes = [settled(held[entry.key], one) for entry, one in read if is_as_read(held[entry.key], entry)]
-            change_rows(connection, site, changes, self.now())
+            change_rows(connection, site, replacements.with_older(connection, site, held, changes), self.now())
             mended = [repaired(change, repairs[change.key]) for change in changes if change.key in repairs]
             change_rows(connection, site, mended, self.now())
         return Noted(read=len(changes), repaired=len(mended))

@@ -1,5 +1,6 @@
 """Where a site refuses Observations: documents, and what the books say of them."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -301,6 +302,36 @@ def test_a_replacement_that_never_left_leaves_the_old_document_to_be_taken_back(
     entries = ledger.of_responses("north", ["a"])
     found = {one.state: (one.observations, bool(one.ehr_id), one.reason) for one in entries}
     assert found == {"manual": (3, True, NOT_RETRACTED), "retracted": (0, False, "")}
+    books = reconcile(ledger, client, fixed).books
+    assert (books.outcomes, books.lines["manual"], books.is_balanced, books.is_proven) == (3, 3, True, False)
+
+    planner.plan(device, [build_outcome("a", answer=5, version_id="3")])
+    deliver(ledger, client, fixed, clock=clock)
+    books = reconcile(ledger, client, fixed).books
+    assert (books.outcomes, books.lines["verified"], books.is_proven) == (3, 3, True)
+
+
+@pytest.mark.parametrize("answered", [Settlement(key="", state="refused", http_status=422), None])
+def test_a_replacement_withdrawn_on_its_way_and_not_taken_leaves_the_old_document_to_a_person(
+    *, chart: Any, ledger: Ledger, site: Site, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    clock: Clock, answered: Settlement | None,
+) -> None:  # fmt: skip
+    fixed = site.model_copy(update={"write_profile": "document", "profile": ProfileKeys()})
+    planner = stores.planner(ledger, fixed)
+    planner.plan(device, [build_outcome("a")])
+    deliver(ledger, client, fixed, clock=clock)
+    planner.plan(device, [build_outcome("a", answer=5, version_id="2")])
+    [new] = ledger.lease("north", "w", after=None, responses=9, seconds=60)
+    ledger.claim("north", [new.key], request_id="1", interaction="create", worker="w", seconds=60)
+    planner.withdraw("a", reason="status")
+    if answered:
+        ledger.settle("north", [dataclasses.replace(answered, key=new.key)], request_id="1")
+    ledger.unlease("north", "w")
+    deliver(ledger, client, fixed, clock=clock)
+
+    assert [one["status"] for one in chart.all("DocumentReference")] == ["current"]
+    found = {one.state: (one.observations, one.reason) for one in ledger.of_responses("north", ["a"])}
+    assert found == {"manual": (3, NOT_RETRACTED), "retracted": (0, found["retracted"][1])}
     books = reconcile(ledger, client, fixed).books
     assert (books.outcomes, books.lines["manual"], books.is_balanced, books.is_proven) == (3, 3, True, False)
 
