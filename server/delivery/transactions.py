@@ -135,14 +135,12 @@ def _settlement(entry: Entry, answered: Any, status: int) -> Settlement:
     location = parse_location(str(response.get("location", "")))
     resource = answered.get("resource")
     body_id = resource.get("id", "") if isinstance(resource, dict) else ""
-    was_there = not entry.ehr_id and str(response["status"]).startswith("200")
-    return Settlement(
-        key=entry.key,
-        state="already_there" if was_there else "accepted",
-        ehr_id=entry.ehr_id or (location.resource_id if location else str(body_id)),
-        ehr_version=parse_etag(str(response.get("etag", ""))) or (location.version if location else ""),
-        http_status=status,
-    )
+    ehr_id = entry.ehr_id or (location.resource_id if location else str(body_id))
+    if not entry.ehr_id and str(response["status"]).startswith("200"):
+        # `ifNoneExist` met something that nobody compared yet: without a version it is read before it is written over.
+        return Settlement(key=entry.key, state="already_there", ehr_id=ehr_id, http_status=status)
+    version = parse_etag(str(response.get("etag", ""))) or (location.version if location else "")
+    return Settlement(key=entry.key, state="accepted", ehr_id=ehr_id, ehr_version=version, http_status=status)
 
 
 def _unread(entry: Entry, status: int) -> Settlement:

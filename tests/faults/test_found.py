@@ -1,10 +1,14 @@
 """What the schedules and scenes brought to light, each as the rule that was broken."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from delivery_world import Said, World
+from ehr_chart import FOREIGN
+from ehr_faults import Fault
 from ehr_simulator import Simulator
 
 from server.ledger.planning import NOT_RETRACTED
@@ -132,3 +136,31 @@ def test_what_was_moved_to_another_patient_is_left_there(single: World) -> None:
 
     subjects = {one["subject"]["reference"] for one in single.ehr.chart.current("Observation")}
     assert (subjects, single.judged().left["altered"]) == ({survivor}, 3)
+
+
+def test_what_if_none_exist_found_in_its_place_is_not_written_over_unread(ehr: Simulator, tmp_path: Path) -> None:
+    it = World(ehr, "generic", tmp_path)
+    it.say("r0", Said(answer=3))
+    made: list[str] = []
+
+    def is_overtaken(request: Any) -> bool:
+        """Just before our transaction is done, somebody stores another value under our identifier."""
+        ours = [one["resource"] for one in json.loads(request.body)["entry"] if "valueQuantity" in one["resource"]]
+        if ours and not made:
+            theirs = {**ours[0], "valueQuantity": {"value": 1}}
+            made.append(ehr.chart.create(theirs, by=FOREIGN).reference)
+        return False
+
+    ehr.arm(Fault(name="overtaken", kind="delay", on="write", times=None, where=is_overtaken))
+    it.deliver()
+    [found] = [one for one in it.entries() if f"Observation/{one.ehr_id}" in made]
+    before = (found.state, found.ehr_version)
+    it.amend("r0", 4)
+    it.deliver()
+
+    assert before == ("already_there", "")
+    held = ehr.chart.get(made[0])
+    assert held is not None
+    assert held["valueQuantity"] == {"value": 1}
+    assert {one.state for one in it.entries() if one.key == found.key} == {"manual"}
+    it.close()
