@@ -31,7 +31,7 @@ class Process(Table):
     """
 
     workers: int = Field(default=1, ge=1, le=64)
-    threads: int = Field(default=64, ge=2, le=1024)
+    threads: int = Field(default=256, ge=2, le=1024)
     request_seconds: float = Field(default=30.0, gt=0, strict=False)
     stop_seconds: float = Field(default=30.0, gt=0, strict=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -12,12 +12,13 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from integration.addresses import is_loopback, problem_of_base
+from integration.process_settings import Audit, Process
 from integration.toml_tables import BesideTheFile, CertificatesBesideTheFile, Table
 
 Interaction = Literal["create", "update", "read", "search", "delete"]
 """What a source may do with a resource type; an operation that stores nothing counts as `read`."""
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-"""How a token may be signed: by key pairs only (RFC 7518, section 3.1; RFC 8037)."""
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+"""How a token may be signed: by key pairs only (RFC 7518, section 3.1; RFC 8037, renamed by RFC 9864)."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
@@ -64,7 +65,7 @@ class Tokens(Table):
     jwks_url: Url = ""
     ca_file: CertificatesBesideTheFile = None
     algorithms: Annotated[tuple[Algorithm, ...], Field(strict=False, min_length=1)] = (
-        "RS256", "RS384", "PS256", "PS384", "ES256", "ES384", "EdDSA",
+        "RS256", "RS384", "PS256", "PS384", "ES256", "ES384", "EdDSA", "Ed25519",
     )  # fmt: skip
     leeway_seconds: int = Field(default=30, ge=0, le=300)
     is_single_use: bool = False
@@ -248,16 +249,6 @@ class CdsHooks(Table):
         return self
 
 
-class Audit(Table):
-    """Where AuditEvents go.
-
-    Attributes:
-        file: they are appended to it, one a line; empty: `audit.ndjson` in the state folder.
-    """
-
-    file: BesideTheFile = None
-
-
 class Service(Table):
     """The HTTP service.
 
@@ -275,6 +266,7 @@ class Service(Table):
         staff: login of persons.
         chart: the chart page.
         cds_hooks: CDS Hooks.
+        process: its processes, and what they log.
         audit: AuditEvents.
         host: what it listens on; anything but a loopback address needs authentication and a public_url.
     """
@@ -292,6 +284,7 @@ class Service(Table):
     staff: Staff = Staff()
     chart: Chart = Chart()
     cds_hooks: CdsHooks = CdsHooks()
+    process: Process = Process()
     audit: Audit = Audit()
     host: str = "127.0.0.1"  # the last, for its validator reads the others
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from integration.settings import Settings, Site
 from integration.warehouse import Warehouse
 from server.ledger import Ledger
+from server.ledger.overview import Overview
 from server.planner import Planner
 from server.sites import profile_of
 
@@ -22,7 +25,14 @@ def planner(ledger: Ledger, site: Site) -> Planner:
 
 def open_ledger(settings: Settings) -> Ledger:
     """Open the ledger, in PostgreSQL if the settings name a URL, and make it if it is not there."""
-    if settings.ledger.url:
-        return Ledger.open(settings.ledger.url)
-    settings.state_folder.mkdir(parents=True, exist_ok=True)
-    return Ledger.open(settings.state_folder / "ledger.sqlite")
+    return Ledger.open(ledger_place(settings))
+
+
+def open_overview(settings: Settings) -> Overview:
+    """Open the ledger for its figures only."""
+    return Overview.open(ledger_place(settings))
+
+
+def ledger_place(settings: Settings) -> Path | str:
+    """Return where the ledger is: a file in the state folder, or PostgreSQL if the settings name a URL."""
+    return settings.ledger.url or settings.state_folder / "ledger.sqlite"

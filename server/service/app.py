@@ -9,7 +9,6 @@ import traceback
 from typing import Final
 from urllib.parse import urlsplit
 
-import flask
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
@@ -18,6 +17,7 @@ from integration.errors import ConfigurationError, DeliveryError
 from server.service import pages
 from server.service.inbound import fhir_api
 from server.service.operation_outcome import Refusal, RefusedError, refused
+from server.service.operations import requests, routes
 from server.service.services import Services
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,12 @@ def create_app(services: Services) -> Flask:
     app = Flask("outcome-bridge", static_folder=None)
     # Werkzeug cuts a chunked body off at its limit without a word; one byte more tells that it was too long.
     app.config["MAX_CONTENT_LENGTH"] = services.body_limit_bytes + 1
+    requests.install(app, services.operations.timings.observe)
     app.register_blueprint(fhir_api.blueprint(services))
     app.register_blueprint(pages.blueprint())
     _add_request_ids(app, services)
     app.before_request(_require_loopback_name)
-    _add_health(app, services)
+    app.register_blueprint(routes.blueprint(services.operations))
     _add_error_answers(app, services)
     return app
 
@@ -88,16 +89,6 @@ def _add_request_ids(app: Flask, services: Services) -> None:
     def _echo_request_id(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         return response
-
-
-def _add_health(app: Flask, services: Services) -> None:
-    @app.get("/healthz")
-    def healthz() -> Response:
-        is_working = services.is_working()
-        status = {"status": "ok" if is_working else "worker is not working", "inbox": services.inbox.counts()}
-        answer = flask.jsonify(status)
-        answer.status_code = 200 if is_working else 503
-        return answer
 
 
 def _add_error_answers(app: Flask, services: Services) -> None:

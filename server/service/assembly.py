@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
-import signal
-import threading
+import os
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from werkzeug.serving import make_server
+from flask import Flask
 
 from integration import intake, origin
 from integration.errors import ConfigurationError, ServerRefusedError
@@ -22,14 +24,17 @@ from integration.settings import Settings, Site
 from integration.sources.client import FhirClient
 from integration.warehouse import Warehouse
 from server.jobs import chart, stores
-from server.service import app
+from server.service import app, web_server
 from server.service.inbound.inbox import Inbox
 from server.service.inbound.inbox_reader import InboxReader
 from server.service.inbound.worker import Step, Worker
+from server.service.operations import assembly as operations
 from server.service.services import Services
 
 logger = logging.getLogger(__name__)
 _GONE = (404, 410)
+_BACKLOG: Final = 1024
+_NOT_BOUND: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,23 +69,52 @@ def serve(settings: Settings, site: Site, mapping: Mapping, *, port: int) -> Non
     """Listen until SIGINT or SIGTERM, then finish what is under way.
 
     Raises:
-        ConfigurationError: the address is not a loopback one, or the port is taken.
+        ConfigurationError: the port is taken, or the settings are wrong.
+        InputError: a store cannot be opened.
+        OutcomeBridgeError: the processes that answer could not be started.
     """
     host = settings.service.host
-    app.require_loopback(host)
-    with assembled(settings, site, mapping) as services:
-        try:
-            server = make_server(host, port, app.create_app(services), threaded=True)
-        except (OSError, SystemExit) as error:  # werkzeug ends the process where a port is taken
-            raise ConfigurationError(f"port {port} on {host} cannot be listened on; choose another --port") from error
-        _stop_on_signals(server.shutdown)
-        logger.warning("listening on http://%s:%d/fhir", host, server.server_port, extra={"action": "listening"})
-        server.serve_forever()
+    with _listening(host, port) as listener:
+        with assembled(settings, site, mapping, is_working=False):
+            pass  # what is wrong is said here, before there are other processes
+        where = f"[{host}]" if ":" in host else host
+        facts = {"action": "listening", "workers": settings.service.process.workers}
+        logger.info("listening on http://%s:%d/fhir", where, listener.getsockname()[1], extra=facts)
+        running = ExitStack()
+
+        def load() -> Flask:
+            services = running.enter_context(assembled(settings, site, mapping, service=os.getppid()))
+            return app.create_app(services)
+
+        web_server.run(listener, load, running.close, settings.service.process)
+        logger.info("stopped", extra={"action": "stopped"})
 
 
 @contextmanager
-def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Services]:
-    """Build everything that the application works with, its worker running."""
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
+            yield listener
+    except OSError as error:
+        if error.errno not in _NOT_BOUND:
+            raise
+        raise ConfigurationError(f"port {port} on {host} cannot be listened on; choose another --port") from error
+
+
+@contextmanager
+def assembled(
+    settings: Settings, site: Site, mapping: Mapping, *, is_working: bool = True, service: int | None = None
+) -> Iterator[Services]:
+    """Build everything that the application works with.
+
+    Args:
+        settings: of the installation.
+        site: whose responses are taken.
+        mapping: how they are read.
+        is_working: whether the worker is started.
+        service: pid that all processes of the service share; None: of this one.
+    """
     with ExitStack() as stack:
         warehouse = stack.enter_context(stores.open_warehouse(settings))
         ledger = stack.enter_context(stores.open_ledger(settings))
@@ -103,8 +137,19 @@ def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Serv
             return chart.send(ledger, warehouse, client, site, connect=connecting, limit=limit)
 
         worker = Worker(Step(reader, deliver))
-        worker.start()
-        stack.callback(worker.stop)
+        if is_working:
+            worker.start()
+            stack.callback(worker.stop)
+        watched = operations.assembled(
+            settings,
+            site.name,
+            inbox=inbox,
+            ledger=ledger,
+            is_working=lambda: worker.is_working,
+            now=_now,
+            versions=(origin.software_version(), mapping.study.study.fhir_version),
+            service=os.getpid() if service is None else service,
+        )
         yield Services(
             inbox=inbox,
             read=read,
@@ -113,17 +158,10 @@ def assembled(settings: Settings, site: Site, mapping: Mapping) -> Iterator[Serv
             now=_now,
             new_id=lambda: str(uuid.uuid4()),
             software_version=origin.software_version(),
+            operations=stack.enter_context(watched),
             fhir_version=mapping.study.study.fhir_version,
             body_limit_bytes=settings.service.body_limit_bytes,
         )
-
-
-def _stop_on_signals(shutdown: Callable[[], None]) -> None:
-    def stop(*_: object) -> None:
-        threading.Thread(target=shutdown, daemon=True).start()  # it waits for the loop that this signal interrupts
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
 
 
 def _now() -> datetime:

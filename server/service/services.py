@@ -8,6 +8,7 @@ from datetime import datetime
 
 from server.service.inbound.inbox import Inbox
 from server.service.inbound.inbox_reader import ReadResponse
+from server.service.operations.routes import Operations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,7 @@ class Services:
         now: the clock; aware, UTC.
         new_id: makes a logical id, or a request id.
         software_version: of Outcome Bridge.
+        operations: health, readiness and figures.
         fhir_version: of the mapping (`4.0.1`).
         body_limit_bytes: a longer request body is refused.
     """
@@ -33,6 +35,7 @@ class Services:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     software_version: str
+    operations: Operations
     fhir_version: str = "4.0.1"
     body_limit_bytes: int = 16 * 1024 * 1024
 

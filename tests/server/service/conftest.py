@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +17,13 @@ from flask.testing import FlaskClient
 from integration import intake, mapping, msis29, outcomes
 from integration.mapping import Mapping
 from integration.records import Response
-from integration.settings import Site
+from integration.settings import Settings, Site
 from server.jobs import stores
 from server.ledger import Ledger
 from server.service.app import create_app
 from server.service.inbound.inbox import Inbox
 from server.service.inbound.inbox_reader import InboxReader
+from server.service.operations import assembly as operations
 from server.service.services import Services
 
 sys.path.append(str(Path(__file__).parent))  # what stands beside it, whose names are their own: authorisation_server
@@ -79,11 +82,23 @@ def study() -> Mapping:
 @pytest.fixture
 def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Origin) -> Iterator[Service]:
     inbox = Inbox.open(tmp_path / "inbox.sqlite", "north", now=lambda: NOW)
+    stack = ExitStack()
     patients, wakes, health, ids = {"p1", "p2"}, list[str](), {"is_working": True}, itertools.count(1)
 
     def read(body: bytes) -> Response | intake.Rejection:
         return intake.read_response(study, body, lambda subject: subject if subject in patients else None)
 
+    settings = Settings(folder=tmp_path, state_folder=tmp_path / "state")
+    watched = operations.assembled(
+        settings,
+        "north",
+        inbox=inbox,
+        ledger=ledger,
+        is_working=lambda: health["is_working"],
+        now=lambda: NOW,
+        versions=("0.1.0", "4.0.1"),
+        service=os.getpid(),
+    )
     services = Services(
         inbox=inbox,
         read=read,
@@ -92,6 +107,7 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         now=lambda: NOW,
         new_id=lambda: f"given-{next(ids)}",
         software_version="0.1.0",
+        operations=stack.enter_context(watched),
         body_limit_bytes=20_000,
     )
     yield Service(
@@ -104,6 +120,7 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         wakes=wakes,
         health=health,
     )
+    stack.close()
     inbox.close()
 
 

@@ -1,0 +1,239 @@
+"""The processes that answer: gunicorn, embedded, with a limit to how long a client may take to send its request.
+
+gunicorn's threaded worker gives each connection that has sent something a thread until its request is there. A client
+that sends a byte a second would keep it for as long as it likes, so a watch ends the connection of whoever has not
+sent the head in time, nor the body; what the application itself takes is not counted.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from gunicorn import glogging
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from integration.errors import OutcomeBridgeError
+from integration.process_settings import Process
+
+MOST_CONNECTIONS: Final = 1000
+"""Of one process; others wait in the kernel's queue."""
+_HUNG_SECONDS: Final = 120
+"""A process that says nothing for so long is replaced."""
+
+Load = Callable[[], Any]
+"""Builds the WSGI application in the process that serves it."""
+
+
+class Limit:
+    """A time by which something must have come from a client."""
+
+    def __init__(self, ends: float, connection: socket.socket) -> None:
+        self.ends, self.connection, self._lock, self._is_over = ends, connection, threading.Lock(), False
+
+    def end(self) -> None:
+        """Say that it came."""
+        with self._lock:
+            self._is_over = True
+
+    def enforce(self) -> None:
+        """Shut the connection if it did not."""
+        with self._lock:
+            if not self._is_over:
+                with suppress(OSError):  # it has gone by itself
+                    self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class Watch:
+    """Shuts connections whose client takes too long; one thread for all of a process."""
+
+    def __init__(self) -> None:
+        self._limits: list[tuple[float, int, Limit]] = []
+        self._numbers, self._changed = itertools.count(), threading.Condition()
+        threading.Thread(target=self._run, name="slow-clients", daemon=True).start()
+
+    def begin(self, connection: socket.socket, ends: float) -> Limit:
+        """Watch a connection until a time (`time.monotonic`), or until the limit is ended."""
+        limit = Limit(ends, connection)
+        with self._changed:
+            heapq.heappush(self._limits, (ends, next(self._numbers), limit))
+            if self._limits[0][2] is limit:
+                self._changed.notify()
+        return limit
+
+    @contextmanager
+    def until(self, connection: socket.socket, ends: float) -> Iterator[None]:
+        """Watch a connection as long as this block is not left."""
+        limit = self.begin(connection, ends)
+        try:
+            yield
+        finally:
+            limit.end()
+
+    def _run(self) -> None:
+        while True:
+            self._next().enforce()
+
+    def _next(self) -> Limit:
+        """Wait for the next limit to run out."""
+        with self._changed:
+            while not self._limits or self._limits[0][0] > time.monotonic():
+                self._changed.wait(self._limits[0][0] - time.monotonic() if self._limits else None)
+            return heapq.heappop(self._limits)[2]
+
+
+class _TimedBody:
+    """The body of a request, which must have come by a certain time."""
+
+    def __init__(self, body: Any, limited: Callable[[], Any]) -> None:
+        self._body, self._limited = body, limited
+
+    def read(self, *size: int) -> bytes:
+        with self._limited():
+            data: bytes = self._body.read(*size)
+            return data
+
+    def readline(self, *size: int) -> bytes:
+        with self._limited():
+            line: bytes = self._body.readline(*size)
+            return line
+
+    def readlines(self, *size: int) -> list[bytes]:
+        with self._limited():
+            lines: list[bytes] = self._body.readlines(*size)
+            return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A process that answers, in threads; it leaves Ctrl-C to its parent, which tells it to finish."""
+
+    request_seconds = 30.0
+    """By when the head of a request must have come, and by when its body."""
+
+    def init_process(self) -> None:
+        """Start the watch, load the application, and serve until told to stop."""
+        self.watch = Watch()
+        super().init_process()
+
+    def init_signals(self) -> None:
+        """Ignore SIGINT, which a terminal sends to every process at once."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def handle(self, conn: TConn) -> Any:
+        """Read a request's head in time, and answer it."""
+        conn.limit = self.watch.begin(conn.sock, time.monotonic() + self.request_seconds)
+        try:
+            return super().handle(conn)
+        finally:
+            conn.limit.end()
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer a request whose head is there."""
+        conn.limit.end()
+        ends = time.monotonic() + self.request_seconds
+        req.body = _TimedBody(req.body, lambda: self.watch.until(conn.sock, ends))
+        return super().handle_request(req, conn)
+
+
+class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's own records, by the logging of this process; the application records its requests itself."""
+
+    def setup(self, cfg: Any) -> None:
+        """Add no handler, and let warnings through."""
+        self.cfg, self._access_log_enabled = cfg, False
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.WARNING)
+
+    def access(self, *_: object) -> None:
+        """Record nothing: a path may hold a patient's id."""
+
+    def reopen_files(self) -> None:
+        """Do nothing: there are no files."""
+
+    def close_on_exec(self) -> None:
+        """Do nothing: likewise."""
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """Stops at Ctrl-C as it does at SIGTERM: what is under way is finished."""
+
+    def handle_int(self) -> None:
+        self.handle_term()
+
+
+class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(self, options: dict[str, Any], load: Load) -> None:
+        self._options, self._load = options, load
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self._load()
+
+    def run(self) -> None:
+        _Arbiter(self).run()
+
+
+def run(listener: socket.socket, load: Load, unload: Callable[[], None], process: Process) -> None:
+    """Serve on a socket until SIGTERM or SIGINT; returns when all that was under way is finished.
+
+    Args:
+        listener: bound.
+        load: called in each process that answers, before it does.
+        unload: called there when it has answered its last request.
+        process: how many of them, and how patient.
+
+    Raises:
+        OutcomeBridgeError: the processes could not be started, as the log says.
+    """
+    parent = os.getpid()
+    own = {"bind": f"fd://{listener.fileno()}", "worker_exit": _calling(unload)}
+    try:
+        _Application(options(process) | own, load).run()
+    except SystemExit as error:
+        if os.getpid() != parent:
+            raise  # of a process that answered
+        if error.code:
+            raise OutcomeBridgeError("the service could not be started; its log says why") from error
+
+
+def options(process: Process) -> dict[str, Any]:
+    """Return gunicorn's settings (https://docs.gunicorn.org/en/stable/settings.html)."""
+    return {
+        "worker_class": type("TimedWorker", (Worker,), {"request_seconds": process.request_seconds}),
+        "logger_class": Log,
+        "workers": process.workers,
+        "threads": process.threads,
+        "worker_connections": MOST_CONNECTIONS,
+        "timeout": _HUNG_SECONDS,
+        "graceful_timeout": max(1, round(process.stop_seconds)),
+        "keepalive": 15,
+        "control_socket_disable": True,
+        "proc_name": "outcome-bridge",
+    }
+
+
+def _calling(unload: Callable[[], None]) -> Callable[[Any, Any], None]:
+    def worker_exit(_arbiter: Any, _worker: Any) -> None:
+        unload()
+
+    return worker_exit
