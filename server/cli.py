@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from importlib import metadata
@@ -13,6 +12,7 @@ import click
 
 from integration import settings
 from integration.errors import OutcomeBridgeError
+from server import log
 from server.commands import people
 from server.commands.options import (
     DONE,
@@ -251,6 +251,8 @@ def serve(site_name: str | None, port: int | None, mapping_name: str, settings_f
     from server.service import assembly
 
     configured = settings.load(settings_file, os.environ)
+    process = configured.service.process
+    log.configure(level=process.log_level, form=process.log_form)
     mapping = mappings.load(mapping_name)
     name = site_name or configured.service.site
     if not name:
@@ -281,7 +283,7 @@ def demo(folder: Path, sekmet: Path | None, output: Format) -> int:
 
 def main() -> None:
     """Run the command line and end the process with the contract's exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log.configure()
     try:
         status = cli.main(standalone_mode=False)
     except OutcomeBridgeError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -23,12 +24,13 @@ _OURS: Final = ("server", "integration", "__main__")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _MAY_HOLD_VALUES: Final = frozenset("/'\"{}?=")
 """Of a library's text without arguments: it may have been put together before."""
+_PLACE: Final = re.compile(r"%(?:\(\w+\))?[-#0 +]*[\d*]*(?:\.\d+)?[sdrxfgi]")
 _QUIET: Final = ("urllib3", "alembic", "matplotlib", "fontTools", "asyncio", "PIL")
 """Libraries whose INFO tells nothing about an operator's work."""
 
 
 def configure(*, level: Level = "warning", form: Form = "text", stream: TextIO | None = None) -> None:
-    """Have every record of this process written to a stream, and to nothing else.
+    """Have every record of this process written to a stream; a later call takes the place of an earlier one.
 
     Args:
         level: the least that is written.
@@ -36,16 +38,20 @@ def configure(*, level: Level = "warning", form: Form = "text", stream: TextIO |
         stream: where to; None: standard error.
     """
     target = stream or sys.stderr
-    handler = logging.StreamHandler(target)
+    handler = _Handler(target)
     is_json = form == "json" or (form == "auto" and not target.isatty())
     handler.setFormatter(JsonLines() if is_json else Text())
     root = logging.getLogger()
-    for old in list(root.handlers):
+    for old in [one for one in root.handlers if isinstance(one, _Handler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """What `configure` adds, by which it knows it again."""
 
 
 class JsonLines(logging.Formatter):
@@ -78,7 +84,9 @@ def message(record: logging.LogRecord) -> str:
     if is_ours(record):
         return record.getMessage()
     text = record.msg if isinstance(record.msg, str) else ""
-    return text if text and (record.args or not _MAY_HOLD_VALUES & set(text)) else "(not shown)"
+    if not text or (not record.args and _MAY_HOLD_VALUES & set(text)):
+        return "(not shown)"
+    return _PLACE.sub("...", text)
 
 
 def facts(record: logging.LogRecord) -> dict[str, Any]:
