@@ -119,6 +119,7 @@ class _Reader:
         self._ledger, self._lookup, self._site, self._profile = ledger, lookup, site, profile
         self.versions: dict[str, str] = {}
         self.on_purpose: set[str] = set()
+        self._forbidden: dict[str, str] = {}  # by resource type, why it may not be read
 
     def read(self, entries: Sequence[Entry]) -> list[tuple[Entry, Settlement]]:
         """Return what was found of each entry."""
@@ -137,23 +138,26 @@ class _Reader:
         except NotSearchableError as error:
             return [self._found_by_id(entry, str(error)) for entry in entries]
         except ServerRefusedError as error:
-            if error.status in _FORBIDDEN:
-                return [f"HTTP {error.status}"] * len(entries)
-            raise
+            if error.status not in _FORBIDDEN:
+                raise
+            return [self._found_by_id(entry, f"HTTP {error.status}") for entry in entries]
         # A search may lag behind, and does not find what somebody moved to another patient.
         return [found[entry.key] or (self._found_by_id(entry, "") if entry.ehr_id else []) for entry in entries]
 
     def _found_by_id(self, entry: Entry, reason: str) -> list[Found] | str:
-        """Read one by one from a server that searches for no keys; a duplicate cannot be seen that way."""
-        if not entry.ehr_id:
-            return reason
+        """Read one by one from a server that searches for no keys; only a late answer shows a duplicate that way."""
+        if entry.resource_type in self._forbidden:
+            return self._forbidden[entry.resource_type]
         try:
-            found = self._lookup.read(entry)
+            late = self._lookup.late([entry]).get(entry.key, [])
+            found = self._lookup.read(entry) if entry.ehr_id else None
         except ServerRefusedError as error:
-            if error.status in _FORBIDDEN:
-                return f"HTTP {error.status}"
-            raise
-        return [found] if found else []
+            if error.status not in _FORBIDDEN:
+                raise
+            self._forbidden[entry.resource_type] = f"HTTP {error.status}"
+            return self._forbidden[entry.resource_type]
+        both = [*([found] if found else []), *(one for one in late if one.ehr_id != entry.ehr_id)]
+        return both if both or entry.ehr_id else reason
 
     def _settlement(self, entry: Entry, found: list[Found] | str, ids: Mapping[str, str]) -> Settlement:
         if len(found) > 1 and not isinstance(found, str):

@@ -13,7 +13,7 @@ import base64
 import binascii
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -73,6 +73,8 @@ class UnreadError(NotSearchableError):
 
 FindIds = Callable[[Iterable[str]], Mapping[str, str]]
 """From keys of resources of ours to the server's ids."""
+LateIds = Callable[[Sequence[str]], Mapping[str, Sequence[str]]]
+"""From keys of resources of ours to ids out of answers that came too late to be theirs; most have none."""
 
 
 class Lookup:
@@ -84,19 +86,31 @@ class Lookup:
         page_size: `_count` of a search.
         ehr_ids: gives the server's ids of resources of ours by key, as far as they are known; then a Provenance is
             found by its target where tags are not searched.
+        late_ids: gives ids out of late answers; what is under one is in the chart whether or not a search finds it.
     """
 
     def __init__(
-        self, client: FhirClient, profile: WriteProfile, *, page_size: int, ehr_ids: FindIds = lambda _: {}
+        self,
+        client: FhirClient,
+        profile: WriteProfile,
+        *,
+        page_size: int,
+        ehr_ids: FindIds = lambda _: {},
+        late_ids: LateIds = lambda _: {},
     ) -> None:
         self._client, self._profile, self._page_size, self._ehr_ids = client, profile, page_size, ehr_ids
+        self._late_ids = late_ids
         self._declared: dict[tuple[str, str], bool] = {}
 
     @classmethod
     def of(cls, ledger: Ledger, client: FhirClient, site: Site, profile: WriteProfile) -> Self:
         """Look into a site's chart, with the ids that the ledger knows."""
         return cls(
-            client, profile, page_size=site.limits.page_size, ehr_ids=lambda keys: ledger.ehr_ids(site.name, keys)
+            client,
+            profile,
+            page_size=site.limits.page_size,
+            ehr_ids=lambda keys: ledger.ehr_ids(site.name, keys),
+            late_ids=lambda keys: ledger.history.late_ids(site.name, keys),
         )
 
     def find(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
@@ -120,7 +134,21 @@ class Lookup:
         for some in _batches(by_key, _KEYS_PER_SEARCH):
             for key, resource in self._found_by_key(some):
                 found[key].append(_found(resource))
+        for key, late in self.late(entries).items():
+            found[key] += late
         return {key: _distinct(matches) for key, matches in found.items()}
+
+    def late(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
+        """Return, by key, what the chart holds under ids out of late answers; what has none, or is gone, is left out.
+
+        Raises:
+            ServerUnreachableError, ServerRefusedError: it cannot be read.
+        """
+        sent = {one.key: one for one in entries if one.sent_hash or one.ehr_id or one.is_taken_without_id}
+        late = self._late_ids(list(sent)) if sent else {}
+        places = {key: [replace(sent[key], ehr_id=ehr_id) for ehr_id in ids] for key, ids in late.items()}
+        found = {key: [one for place in some if (one := self.read(place))] for key, some in places.items()}
+        return {key: some for key, some in found.items() if some}
 
     def read(self, entry: Entry) -> Found | None:
         """Read a resource by the server's id; None if it is gone."""

@@ -105,6 +105,8 @@ class Resolver:
     def _of_not_found(self, entry: Entry) -> Settlement | None:
         """Settle what may have been sent and cannot be looked for, and what was withdrawn and is proven absent."""
         if entry.sent_hash and self._why_not_said(entry):
+            if late := self._late(entry):
+                return self._of_create(entry, late)
             return _manual(entry, "the server does not say whether it has it", maybe_sent=True)
         return Settlement(key=entry.key, state="planned", reason="proven absent") if entry.is_withdrawn else None
 
@@ -140,6 +142,15 @@ class Resolver:
 
     def _why_not_said(self, entry: Entry) -> str:
         return self._unread.get(entry.key, "") or self._not_searched.get(entry.resource_type, "")
+
+    def _late(self, entry: Entry) -> list[Found]:
+        """Return what is in the chart under the ids out of late answers, as far as it may be read."""
+        try:
+            return self._lookup.late([entry]).get(entry.key, [])
+        except ServerRefusedError as error:
+            if error.status not in _FORBIDDEN:
+                raise
+            return []
 
     def look_again(self, keys: Sequence[str]) -> None:
         """Look for what the server took without saying under which id, or said it has already; for nothing else."""
@@ -202,6 +213,8 @@ class Resolver:
         ]
 
     def _of_not_said(self, entry: Entry) -> Settlement | None:
+        if late := self._late(entry):
+            return self._of_create(entry, late)
         return _manual(entry, self._why_not_said(entry), maybe_sent=True) if entry.state != "accepted" else None
 
     def _of_create(self, entry: Entry, found: list[Found]) -> Settlement | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ class Attempt:
         http_status: of the answer; None if there was none.
         result: the state that followed; `sending` while nothing is known.
         reason: codes and paths, never a value.
+        ehr_id: the server's id out of an answer that came too late for the row to have it; else empty.
     """
 
     number: int
@@ -36,6 +38,7 @@ class Attempt:
     http_status: int | None
     result: str
     reason: str
+    ehr_id: str = ""
 
 
 class History:
@@ -56,6 +59,17 @@ class History:
         """Return the last attempts of a site, in order."""
         newest = sa.select(attempts).where(attempts.c.site == site).order_by(attempts.c.number.desc()).limit(limit)
         return self._attempts(sa.select(newest.subquery()))
+
+    def late_ids(self, site: str, keys: Collection[str]) -> dict[str, list[str]]:
+        """Return the ids out of answers that came too late, by key, in order of leaving; most keys have none."""
+        query = sa.select(attempts.c.key, attempts.c.ehr_id).where(
+            attempts.c.site == site, attempts.c.key.in_(keys), attempts.c.ehr_id != ""
+        )
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        with self._reading.connect() as connection:
+            for row in connection.execute(query.order_by(attempts.c.number)):
+                found[row.key].append(row.ehr_id)
+        return dict(found)
 
     def decisions(self, site: str, keys: Collection[str]) -> list[Decision]:
         """Return what persons decided about these resources, and the releases that let them go, in order."""

@@ -6,7 +6,7 @@ lease ended, takes it off: an answer that comes later is noted with its attempt,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -52,15 +52,26 @@ def note_answered(
     settlements: Sequence[Settlement],
     request_id: str | Mapping[str, str],
     moment: str,
+    *,
+    own_keys: Collection[str],
 ) -> None:
-    """Write down what a request came to with its attempts."""
+    """Write down what a request came to with its attempts; the id out of a late answer too, which no row gets.
+
+    Args:
+        connection: of the transaction.
+        site: whose.
+        settlements: what came of each resource.
+        request_id: of the request, or of each one's own, by key.
+        moment: when.
+        own_keys: of what changed its row.
+    """
     of_request = attempts.c.request_id == sa.bindparam("of_request")
     attempt = attempts.update().where(attempts.c.site == site, of_request, attempts.c.key == sa.bindparam("of_key"))
-    names = ("http_status", "result", "reason")
+    names = ("http_status", "result", "reason", "ehr_id")
     answered = attempt.values(settled_at=moment, **{name: sa.bindparam(f"new_{name}") for name in names})
     rows = [
         {"of_key": one.key, "of_request": of_key(request_id, one.key), "new_http_status": one.http_status,
-         "new_result": one.state, "new_reason": one.reason}
+         "new_result": one.state, "new_reason": one.reason, "new_ehr_id": "" if one.key in own_keys else one.ehr_id}
         for one in settlements
     ]  # fmt: skip
     connection.execute(answered, rows)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 TEXT: Final = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
+_HAS_ID: Final = sa.text("ehr_id <> ''")
 _IS_LEASED: Final = sa.text("leased_by <> ''")  # a few rows, found without reading the others
 
 metadata = sa.MetaData()
@@ -52,6 +53,7 @@ outcomes = sa.Table(
     sa.Column("changed_at", TEXT, nullable=False),
     sa.Index("outcome_by_state", "site", "state", "response_id"),
     sa.Index("outcome_by_response", "site", "response_id"),
+    sa.Index("outcome_by_ehr_id", "site", "ehr_id", sqlite_where=_HAS_ID, postgresql_where=_HAS_ID),
     sa.Index(
         "outcome_open",
         "site",
@@ -75,6 +77,7 @@ attempts = sa.Table(
     sa.Column("http_status", sa.Integer),  # null: no answer
     sa.Column("result", TEXT, nullable=False),  # the state that followed
     _text("reason"),
+    _text("ehr_id"),  # out of an answer that came too late to be the row's: in the chart, perhaps beside another
     sa.Index("attempt_by_request", "site", "request_id"),
     sa.Index("attempt_by_outcome", "site", "key"),
 )
@@ -100,9 +103,10 @@ releases = sa.Table(
     sa.Column("site", TEXT, nullable=False),
     sa.Column("who", TEXT, nullable=False),
     sa.Column("why", TEXT, nullable=False),
-    sa.Column("action", TEXT, nullable=False),  # release, again, done, accept
+    sa.Column("action", TEXT, nullable=False),  # release, again, done, accept, ended
     sa.Column("what", TEXT, nullable=False),  # a response id, an outcome's key, or a count
     sa.Column("at", TEXT, nullable=False),
+    sa.Column("ended", sa.Integer),  # number of the release that does not count any more for that response
 )
 """What persons decided; never changed, never deleted."""
 

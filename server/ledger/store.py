@@ -268,7 +268,8 @@ class Ledger(queries.Queries):
                     change.values["sent_at"] = moment  # the server may have been at it until now
             change_rows(connection, site, replacements.with_older(connection, site, held, changes), moment)
             if request_id and settlements:
-                requests.note_answered(connection, site, settlements, request_id, moment)
+                own = {change.key for change in changes}
+                requests.note_answered(connection, site, settlements, request_id, moment, own_keys=own)
 
     def block(self, site: str, keys: Sequence[str], reason: str) -> None:
         """Note why what is planned cannot be sent yet."""

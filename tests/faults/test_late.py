@@ -9,6 +9,8 @@ import pytest
 from delivery_world import SITE, Said, World
 from ehr_simulator import Simulator
 
+from integration.sources.client import Answer, FhirClient
+
 
 @pytest.fixture(params=["single", "generic"])
 def it(request: pytest.FixtureRequest, ehr: Simulator, tmp_path: Path) -> Iterator[World]:
@@ -77,3 +79,37 @@ def test_a_worker_that_slept_through_its_lease_does_not_disturb_the_one_that_too
     it.rest()
     assert (it.judged().faults, dict(it.judged().left)) == ([], {})
     assert it.ledger.books(SITE).is_proven
+
+
+def test_the_id_of_an_answer_that_came_too_late_is_read_where_nothing_can_be_searched(
+    ehr: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = World(ehr, "athena-like", tmp_path)
+    it.say("r0", Said(answer=3))
+    ehr.arm("search-403", times=None)
+    create, overtaken = FhirClient.create, list[set[str]]()
+
+    def slowly(client: FhirClient, *arguments: Any, **options: Any) -> Answer:
+        """Answer our first request only after its lease ended and another delivery took over."""
+        answer = create(client, *arguments, **options)
+        if not overtaken:
+            it.wait(60.0)
+            overtaken.append(set())
+            other = copy.copy(it)
+            other.ledger = it._opened()
+            other.deliver()
+            overtaken[0] |= {one.state for one in it.entries()}
+            other.ledger.close()
+        return answer
+
+    monkeypatch.setattr(FhirClient, "create", slowly)
+    it.deliver()
+    it.wait()
+    it.deliver()
+    it.reconcile()
+
+    assert "manual" in overtaken[0]
+    assert len(ehr.chart.current("QuestionnaireResponse")) == 2
+    assert {one.state for one in it.entries()} == {"verified"}
+    assert (it.judged().faults, dict(it.judged().left)) == ([], {})
+    it.close()

@@ -152,6 +152,9 @@ def test_a_ledger_from_just_before_revisions_is_taken_over_with_its_rows(
     with sqlite3.connect(place) as connection:
         connection.execute("ALTER TABLE response DROP COLUMN labels")  # which came later
         connection.execute("ALTER TABLE outcome DROP COLUMN request_id")  # likewise
+        connection.execute("ALTER TABLE attempt DROP COLUMN ehr_id")  # likewise
+        connection.execute("ALTER TABLE release DROP COLUMN ended")  # likewise
+        connection.execute("DROP INDEX outcome_by_ehr_id")  # likewise
         connection.execute("DROP INDEX response_leased")  # likewise
         connection.execute("DROP TABLE alembic_version")
         connection.execute("PRAGMA user_version = 2")
