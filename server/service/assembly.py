@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import socket
@@ -34,7 +33,6 @@ from server.service.services import Services
 logger = logging.getLogger(__name__)
 _GONE = (404, 410)
 _BACKLOG: Final = 1024
-_NOT_BOUND: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,31 +72,27 @@ def serve(settings: Settings, site: Site, mapping: Mapping, *, port: int) -> Non
         OutcomeBridgeError: the processes that answer could not be started.
     """
     host = settings.service.host
-    with _listening(host, port) as listener:
-        with assembled(settings, site, mapping, is_working=False):
-            pass  # what is wrong is said here, before there are other processes
-        where = f"[{host}]" if ":" in host else host
-        facts = {"action": "listening", "workers": settings.service.process.workers}
-        logger.info("listening on http://%s:%d/fhir", where, listener.getsockname()[1], extra=facts)
-        running = ExitStack()
+    listener = _listener(host, port)
+    with assembled(settings, site, mapping, is_working=False):
+        pass  # what is wrong is said here, before there are other processes
+    where = f"[{host}]" if ":" in host else host
+    facts = {"action": "listening", "workers": settings.service.process.workers}
+    logger.info("listening on http://%s:%d/fhir", where, listener.getsockname()[1], extra=facts)
+    running = ExitStack()
 
-        def load() -> Flask:
-            services = running.enter_context(assembled(settings, site, mapping, service=os.getppid()))
-            return app.create_app(services)
+    def load() -> Flask:
+        services = running.enter_context(assembled(settings, site, mapping, service=os.getppid()))
+        return app.create_app(services)
 
-        web_server.run(listener, load, running.close, settings.service.process)
-        logger.info("stopped", extra={"action": "stopped"})
+    web_server.run(listener, load, running.close, settings.service.process)
+    logger.info("stopped", extra={"action": "stopped"})
 
 
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
-            yield listener
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        if error.errno not in _NOT_BOUND:
-            raise
         raise ConfigurationError(f"port {port} on {host} cannot be listened on; choose another --port") from error
 
 

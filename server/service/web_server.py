@@ -197,7 +197,7 @@ def run(listener: socket.socket, load: Load, unload: Callable[[], None], process
     """Serve on a socket until SIGTERM or SIGINT; returns when all that was under way is finished.
 
     Args:
-        listener: bound.
+        listener: bound; it is closed in the end.
         load: called in each process that answers, before it does.
         unload: called there when it has answered its last request.
         process: how many of them, and how patient.
@@ -206,7 +206,7 @@ def run(listener: socket.socket, load: Load, unload: Callable[[], None], process
         OutcomeBridgeError: the processes could not be started, as the log says.
     """
     parent = os.getpid()
-    own = {"bind": f"fd://{listener.fileno()}", "worker_exit": _calling(unload)}
+    own = {"bind": f"fd://{listener.detach()}", "worker_exit": _calling(unload)}
     try:
         _Application(options(process) | own, load).run()
     except SystemExit as error:
