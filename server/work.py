@@ -11,9 +11,11 @@ from server.ledger import Entry, Ledger
 from server.ledger.planning import (
     BY_HAND,
     CHANGED_BY_HAND,
+    FOLLOWS,
     NOT_AMENDED,
     NOT_RETRACTED,
     OUTCOMES,
+    REFERS_TO_HAND_MADE,
     REFERS_TO_REFUSED,
     WITHDRAWN_BY_HAND,
     Kind,
@@ -44,8 +46,13 @@ _OF_MANUAL: Final = (
     ("search", "Look whether it is in the chart; if it is not, enter it by hand; then --done."),
     ("", "Look at it in the chart and mend the cause; then --again, or --done if it was done by hand."),
 )
+_BY_HAND_TOO: Final = "What it would refer to was done by hand: do likewise, or leave it out; then --done."
+_OF_DEVICE: Final = (
+    "Mend what the server refused, then --again: every outcome names it, and is refused until it is taken."
+)
 _OF_REFUSED: Final = (
-    (REFERS_TO_REFUSED, "What it would refer to was done by hand: do likewise, or leave it out; then --done."),
+    (REFERS_TO_REFUSED, _BY_HAND_TOO),
+    (REFERS_TO_HAND_MADE, _BY_HAND_TOO),
     ("", "Mend what the server refused, then --again; or enter it by hand, then --done."),
 )
 _BY_REASON: Final = {"manual": _OF_MANUAL, "refused": _OF_REFUSED}
@@ -103,7 +110,8 @@ def work_list(ledger: Ledger, site: str, profile: WriteProfile) -> WorkList:
     entries = list(_entries(ledger, site))
     left = [one for one in entries if not (goes_along(one) or is_said_done(one))]
     with_work = {one.response_id for one in left}
-    orphans = [one for one in entries if _is_orphan(one) and one.response_id not in with_work]
+    is_explained = with_work | ({one.response_id for one in entries} if "" in with_work else set())  # by a Device
+    orphans = [one for one in entries if _is_orphan(one) and one.response_id not in is_explained]
     items = sorted((_item(one, profile) for one in (*left, *orphans)), key=lambda one: (one.response_id, one.key))
     return WorkList(items=tuple(items), said_done=sum(map(is_said_done, entries)))
 
@@ -135,12 +143,12 @@ def _entries(ledger: Ledger, site: str) -> Iterator[Entry]:
 def goes_along(entry: Entry) -> bool:
     """Whether something else settles it: a document that stands for it, or what it refers to."""
     stands_elsewhere = entry.kind in OUTCOMES and entry.observations == 0
-    return entry.state == "refused" and (stands_elsewhere or entry.reason == REFERS_TO_REFUSED)
+    return entry.state == "refused" and (stands_elsewhere or entry.reason in FOLLOWS)
 
 
 def _is_orphan(entry: Entry) -> bool:
     """Whether the books count it as refused for something that it refers to; nobody asks for it once that is done."""
-    return entry.reason == REFERS_TO_REFUSED and entry.observations > 0
+    return entry.reason in FOLLOWS and entry.state == "refused" and entry.observations > 0
 
 
 def _item(entry: Entry, profile: WriteProfile) -> Item:
@@ -162,6 +170,8 @@ def _advice(entry: Entry, *, can_update: bool) -> str:
         return (
             "Somebody changed it in the chart: reconcile --repair writes it again, or correct it there and reconcile."
         )
+    if entry.kind == "device" and entry.state == "refused":
+        return _OF_DEVICE
     if entry.state in ("manual", "refused"):
         return next(advice for text, advice in _BY_REASON[entry.state] if text in entry.reason)
     return _BY_STATE[entry.state]

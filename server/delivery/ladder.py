@@ -18,10 +18,12 @@ from integration.settings import Site
 from server.delivery import references
 from server.ledger import Entry, Ledger, Settlement
 from server.ledger.planning import (
+    BY_HAND,
     NOT_AMENDED,
     NOT_RETRACTED,
     OUTCOMES,
     RANKS,
+    REFERS_TO_HAND_MADE,
     REFERS_TO_REFUSED,
     REPLACED,
     Desired,
@@ -55,31 +57,43 @@ class Ladder:
     def step_down(self, entries: Sequence[Entry]) -> int:
         """Look at what was just sent, and plan documents for what was refused; returns how many were planned.
 
-        What refers to something refused is refused with it, for its reference would lead nowhere. A response's
+        What refers to something refused, or to what a person entered by hand, is refused with it, for its reference
+        would lead nowhere. A response's
         document waits until nothing of the response is due or on its way. A document whose Observations were taken
         after all is withdrawn.
         """
         response_ids = sorted({entry.response_id for entry in entries if entry.response_id})
+        devices = self._ledger.of_responses(self._site.name, [""]) if response_ids else []
         of_responses = self._ledger.of_responses(self._site.name, response_ids)
         groups = itertools.groupby(of_responses, key=lambda entry: entry.response_id)
-        return sum(self._step_down(list(group)) for _, group in groups)
+        return sum(self._step_down(list(group), devices) for _, group in groups)
 
-    def _step_down(self, group: Sequence[Entry]) -> int:
+    def _step_down(self, group: Sequence[Entry], devices: Sequence[Entry]) -> int:
         self._leave_to_person([one for one in group if one.state == "refused" and one.ehr_id])
+        hand_made = self._refuse_with(
+            group, REFERS_TO_HAND_MADE, [one for one in (*devices, *group) if _is_by_hand(one)]
+        )
+        group = [one for one in group if one not in hand_made]
         refused = [one for one in group if one.state == "refused" and not one.ehr_id]
-        if not any(one.kind in OUTCOMES for one in refused):
+        following = self._refuse_with(
+            group, REFERS_TO_REFUSED, [*(one for one in devices if _is_refused(one)), *refused]
+        )
+        if not any(one.kind in OUTCOMES for one in (*refused, *following)):
             self._step_up(group)
             return 0
-        following = _following(group, {one.key for one in refused})
-        self._ledger.note_read(
-            self._site.name,
-            [(one, Settlement(key=one.key, state="refused", reason=REFERS_TO_REFUSED)) for one in following],
-        )
         others = {one.key for one in group} - {one.key for one in following}
         if any(one.key in others and one.kind in OUTCOMES and one.state in DUE | ON_THEIR_WAY for one in group):
             return 0
-        followed = [dataclasses.replace(one, state="refused") for one in following]
+        followed = [dataclasses.replace(one, state="refused", reason=REFERS_TO_REFUSED) for one in following]
         return self._stand_in(sorted((*refused, *followed), key=lambda one: RANKS[one.kind]))
+
+    def _refuse_with(self, group: Sequence[Entry], reason: str, without_id: Sequence[Entry]) -> list[Entry]:
+        """Refuse what refers to what will have no id in the chart that we know; returns it as it was."""
+        following = _following(group, {one.key for one in without_id}) if without_id else []
+        if following:
+            settlements = [Settlement(key=one.key, state="refused", reason=reason) for one in following]
+            self._ledger.note_read(self._site.name, list(zip(following, settlements, strict=True)))
+        return following
 
     def _leave_to_person(self, refused: Sequence[Entry]) -> None:
         """Have a person bring into the chart what was refused as a change of what is there."""
@@ -97,7 +111,11 @@ class Ladder:
             self._ledger.step_up(self._site.name, self._profile, standing[0].key)
 
     def _stand_in(self, without_place: Sequence[Entry]) -> int:
-        refused = [one for one in without_place if one.kind in OUTCOMES and not one.is_withdrawn]
+        refused = [
+            one
+            for one in without_place
+            if one.kind in OUTCOMES and not one.is_withdrawn and one.reason != REFERS_TO_HAND_MADE
+        ]
         first = refused[0] if refused else None
         resources = [entry.resource() for entry in refused]
         identity = f"{self._site.name}/{first.response_id}" if first else ""
@@ -127,6 +145,15 @@ def _following(group: Sequence[Entry], refused: set[str]) -> list[Entry]:
             following.append(one)
             refused = refused | {one.key}
     return following
+
+
+def _is_refused(entry: Entry) -> bool:
+    return entry.state == "refused" and not entry.ehr_id
+
+
+def _is_by_hand(entry: Entry) -> bool:
+    """Whether a person entered it, under an id that we do not know: nothing of ours can refer to it."""
+    return BY_HAND in entry.reason and not entry.ehr_id and entry.state == "manual"
 
 
 def _is_without_place(refused: Entry) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from server.ledger.engine import alone, reading
-from server.ledger.planning import BY_HAND, REFERS_TO_REFUSED
+from server.ledger.planning import BY_HAND, FOLLOWS
 from server.ledger.repairs import AS_NEW
 from server.ledger.rows import upsert
 from server.ledger.schema import outcomes, patients, releases, responses, sites
@@ -106,11 +106,9 @@ class Decisions:
             for condition, values in _AGAIN:
                 statement = ready.where(condition).values(due | values).returning(outcomes.c.response_id)
                 changed += connection.scalars(statement)
+            whoever = sa.true() if "" in changed else outcomes.c.response_id.in_(changed)  # a Device: all refer to it
             goes_along = outcomes.update().where(
-                outcomes.c.site == site,
-                outcomes.c.response_id.in_(changed),
-                outcomes.c.state == "refused",
-                outcomes.c.reason == REFERS_TO_REFUSED,
+                outcomes.c.site == site, whoever, outcomes.c.state == "refused", outcomes.c.reason.in_(sorted(FOLLOWS))
             )
             connection.execute(goes_along.values(due))
             for key in keys:

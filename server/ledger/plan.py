@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from server.ledger import planning
-from server.ledger.planning import OUTCOMES, REFERS_TO_REFUSED, Desired, PlanCounts, Rules
+from server.ledger.planning import FOLLOWS, OUTCOMES, Desired, PlanCounts, Rules
 from server.ledger.rows import Row, of_keys, of_responses
 from server.ledger.schema import outcomes
 
@@ -143,10 +143,7 @@ def _freed(held: Mapping[str, Row], changes: Sequence[planning.Change]) -> list[
     return [
         planning.Change(key=key, before="refused", values=values)
         for key, row in held.items()
-        if row["state"] == "refused"
-        and row["reason"] == REFERS_TO_REFUSED
-        and row["response_id"] in again
-        and key not in changed
+        if row["state"] == "refused" and row["reason"] in FOLLOWS and row["response_id"] in again and key not in changed
     ]
 
 

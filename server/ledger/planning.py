@@ -31,6 +31,9 @@ BY_HAND: Final = "done by hand"
 CHANGED_BY_HAND: Final = f"changed after it was {BY_HAND}: correct it in the chart"
 WITHDRAWN_BY_HAND: Final = f"withdrawn after it was {BY_HAND}: mark it in the chart"
 REFERS_TO_REFUSED: Final = "refers to an outcome that was refused"
+REFERS_TO_HAND_MADE: Final = "refers to an outcome that a person entered in the chart"
+FOLLOWS: Final = frozenset((REFERS_TO_REFUSED, REFERS_TO_HAND_MADE))
+"""Reasons of what is refused only because what it would refer to has no id in the chart that we know."""
 _KEEPS_ITS_STATE: Final = frozenset[State](("sending", "unknown"))
 
 _Row = dict[str, Any]

@@ -12,11 +12,12 @@ from integration import outcomes
 from integration.settings import Limits, Site
 from integration.sources.client import Clock, FhirClient
 from integration.write_profile import ProfileKeys
+from server import work
 from server.delivery.ladder import Ladder
 from server.delivery.run import DeliveryReport, deliver
 from server.jobs import stores
 from server.ledger import Ledger, Settlement
-from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED, REFERS_TO_REFUSED
+from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED, REFERS_TO_HAND_MADE, REFERS_TO_REFUSED
 from server.reconcile import reconcile
 from server.sites import profile_of
 
@@ -372,3 +373,60 @@ def test_what_a_killed_delivery_left_refused_gets_its_document_in_the_next_one(
 
     assert len(chart.all("DocumentReference")) == 1
     assert reconcile(ledger, client, site).books.is_proven
+
+
+def test_what_refers_to_something_done_by_hand_does_not_wait_for_ever(
+    *, ledger: Ledger, site: Site, chart: Any, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    send: Callable[[], DeliveryReport], refuses: set[str],
+) -> None:  # fmt: skip
+    refuses.clear()
+    outcome = build_outcome("a")
+    stores.planner(ledger, site).plan(device, [outcome])
+    physical = outcome.physical["id"]
+    ledger.settle("north", [Settlement(key=physical, state="manual", reason="the EHR does not know the patient")])
+    assert send().remaining == 2  # the panel and the Provenance wait for a person's decision
+    ledger.decisions.done("north", [physical], who="Dr. Moreau", why="entered by hand")
+
+    assert send().remaining == 0
+    assert send().remaining == 0
+
+    reasons = {one.kind: one.reason for one in ledger.of_responses("north", ["a"]) if one.state == "refused"}
+    assert reasons == dict.fromkeys(("panel", "provenance"), REFERS_TO_HAND_MADE)
+    assert chart.all("DocumentReference") == []
+    [item] = work.work_list(ledger, "north", profile_of(site)).items
+    assert item.kind == "panel"
+    ledger.decisions.done("north", [item.key], who="Dr. Moreau", why="left out")
+    assert work.work_list(ledger, "north", profile_of(site)).items == ()
+    books = reconcile(ledger, client, site).books
+    assert (books.outcomes, books.lines["manual"], books.lines["verified"], books.is_balanced) == (3, 2, 1, True)
+
+    stores.planner(ledger, site).plan(device, [build_outcome("a", answer=5, version_id="2")])
+    assert send().remaining == 0  # what changed after it was done by hand is a person's again, and ends likewise
+
+
+@pytest.mark.parametrize("fallback", ["document", "none"])
+def test_a_refused_device_is_a_person_s_work_and_its_scores_are_refused_with_it(
+    *, ledger: Ledger, site: Site, chart: Any, client: FhirClient, build_outcome: BuildOutcome, device: Any,
+    clock: Clock, refuses: set[str], fallback: str,
+) -> None:  # fmt: skip
+    refuses.clear()
+    refuses.add("Device")
+    keys = ProfileKeys(fallback="document", document_updates=True) if fallback == "document" else ProfileKeys()
+    here = site.model_copy(update={"profile": keys})
+    stores.planner(ledger, here).plan(device, [build_outcome("a"), build_outcome("b")])
+
+    assert deliver(ledger, client, here, clock=clock).remaining == 0
+
+    assert len(chart.all("DocumentReference")) == (2 if fallback == "document" else 0)
+    [item] = work.work_list(ledger, "north", profile_of(here)).items
+    assert (item.kind, item.state, "--again" in item.advice) == ("device", "refused", True)
+    books = reconcile(ledger, client, here).books
+    assert (books.outcomes, books.is_balanced) == (6, True)
+    assert books.lines["verified" if fallback == "document" else "refused"] == 6
+
+    refuses.clear()
+    assert ledger.decisions.again("north", [item.key], who="Dr. Moreau", why="mended") == 1
+    assert deliver(ledger, client, here, clock=clock).remaining == 0
+    books = reconcile(ledger, client, here).books
+    assert (books.outcomes, books.lines["verified"], books.is_balanced) == (6, 6, True)
+    assert len(chart.all("Observation")) == 6
