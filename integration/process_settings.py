@@ -21,8 +21,7 @@ class Process(Table):
 
     Attributes:
         workers: processes that answer; each plans and delivers, too.
-        threads: requests at once in each; one that a client is slow to send takes none for longer than
-            `request_seconds`.
+        threads: requests that each works on at once; those that a client is still sending are not counted.
         request_seconds: by when a client must have sent all of a request, head and body each.
         stop_seconds: by when requests and the worker's step are finished after the service was told to stop.
         log_level: the least that is logged.
@@ -31,7 +30,7 @@ class Process(Table):
     """
 
     workers: int = Field(default=1, ge=1, le=64)
-    threads: int = Field(default=256, ge=2, le=1024)
+    threads: int = Field(default=32, ge=1, le=1024)
     request_seconds: float = Field(default=30.0, gt=0, strict=False)
     stop_seconds: float = Field(default=30.0, gt=0, strict=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

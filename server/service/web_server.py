@@ -1,8 +1,9 @@
 """The processes that answer: gunicorn, embedded, with a limit to how long a client may take to send its request.
 
 gunicorn's threaded worker gives each connection that has sent something a thread until its request is there. A client
-that sends a byte a second would keep it for as long as it likes, so a watch ends the connection of whoever has not
-sent the head in time, nor the body; what the application itself takes is not counted.
+that sends a byte a second would keep it for as long as it likes. So there are many threads, of which only some may work
+at a time, those that wait for a client aside; and a watch ends the connection of whoever has not sent the head in time,
+nor the body.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final
 
 from gunicorn import glogging
@@ -28,7 +29,7 @@ from integration.errors import OutcomeBridgeError
 from integration.process_settings import Process
 
 MOST_CONNECTIONS: Final = 1000
-"""Of one process; others wait in the kernel's queue."""
+"""Requests that a process may be receiving at once, a thread each; further connections wait."""
 _HUNG_SECONDS: Final = 120
 """A process that says nothing for so long is replaced."""
 
@@ -96,21 +97,21 @@ class Watch:
 class _TimedBody:
     """The body of a request, which must have come by a certain time."""
 
-    def __init__(self, body: Any, limited: Callable[[], Any]) -> None:
-        self._body, self._limited = body, limited
+    def __init__(self, body: Any, waiting: Callable[[], AbstractContextManager[None]]) -> None:
+        self._body, self._waiting = body, waiting
 
     def read(self, *size: int) -> bytes:
-        with self._limited():
+        with self._waiting():
             data: bytes = self._body.read(*size)
             return data
 
     def readline(self, *size: int) -> bytes:
-        with self._limited():
+        with self._waiting():
             line: bytes = self._body.readline(*size)
             return line
 
     def readlines(self, *size: int) -> list[bytes]:
-        with self._limited():
+        with self._waiting():
             lines: list[bytes] = self._body.readlines(*size)
             return lines
 
@@ -124,10 +125,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     request_seconds = 30.0
     """By when the head of a request must have come, and by when its body."""
+    at_once = 32
+    """Requests that are worked on at a time."""
 
     def init_process(self) -> None:
         """Start the watch, load the application, and serve until told to stop."""
-        self.watch = Watch()
+        self.watch, self.turns = Watch(), threading.BoundedSemaphore(self.at_once)
         super().init_process()
 
     def init_signals(self) -> None:
@@ -147,8 +150,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Answer a request whose head is there."""
         conn.limit.end()
         ends = time.monotonic() + self.request_seconds
-        req.body = _TimedBody(req.body, lambda: self.watch.until(conn.sock, ends))
-        return super().handle_request(req, conn)
+        req.body = _TimedBody(req.body, lambda: self._waiting(conn, ends))
+        with self.turns:
+            return super().handle_request(req, conn)
+
+    @contextmanager
+    def _waiting(self, conn: TConn, ends: float) -> Iterator[None]:
+        """Let another request have the turn of one that waits for its client."""
+        self.turns.release()
+        try:
+            with self.watch.until(conn.sock, ends):
+                yield
+        finally:
+            self.turns.acquire()
 
 
 class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -218,12 +232,13 @@ def run(listener: socket.socket, load: Load, unload: Callable[[], None], process
 
 def options(process: Process) -> dict[str, Any]:
     """Return gunicorn's settings (https://docs.gunicorn.org/en/stable/settings.html)."""
+    own = {"request_seconds": process.request_seconds, "at_once": process.threads}
     return {
-        "worker_class": type("TimedWorker", (Worker,), {"request_seconds": process.request_seconds}),
+        "worker_class": type("TimedWorker", (Worker,), own),
         "logger_class": Log,
         "workers": process.workers,
-        "threads": process.threads,
-        "worker_connections": MOST_CONNECTIONS,
+        "threads": MOST_CONNECTIONS,
+        "worker_connections": 2 * MOST_CONNECTIONS,
         "timeout": _HUNG_SECONDS,
         "graceful_timeout": max(1, round(process.stop_seconds)),
         "keepalive": 15,

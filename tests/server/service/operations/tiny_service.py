@@ -1,0 +1,34 @@
+"""An application that says how long its body is, under the service's processes: `tiny_service.py THREADS SECONDS`.
+
+It prints its port; with `werkzeug` in place of THREADS it is served by that instead, for comparison.
+"""
+
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from integration.process_settings import Process
+from server.service import web_server
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    body = environ["wsgi.input"].read(length)
+    start_response("200 OK" if len(body) == length else "400 Bad Request", [("Content-Type", "text/plain")])
+    return [str(len(body)).encode()]
+
+
+def main(threads: str, seconds: str) -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    print(listener.getsockname()[1], flush=True)
+    if threads == "werkzeug":
+        from werkzeug.serving import make_server  # noqa: PLC0415 - for comparison only
+
+        make_server("127.0.0.1", 0, application, threaded=True, fd=listener.fileno()).serve_forever()
+    process = Process(threads=int(threads), request_seconds=float(seconds), stop_seconds=5)
+    web_server.run(listener, lambda: application, lambda: None, process)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
