@@ -99,15 +99,17 @@ def reconcile(
     total, done, after = sum(counts[state] for state in IN_CHART), 0, ""
     read: Counter[State] = Counter()
     findings: list[Finding] = []
-    repaired = 0
+    repaired, anew = 0, list[str]()
     while entries := ledger.in_chart(site.name, after=after, limit=_BATCH):
         pairs = reader.read(entries)
         repairs = _repairs(profile, reader, pairs) if repair else {}
         repaired += ledger.note_read(site.name, pairs, repairs).repaired
+        anew += [key for key, how in repairs.items() if how.content is None]
         read.update(settlement.state for _, settlement in pairs)
         findings += [_finding(*pair) for pair in pairs if pair[1].state not in ("verified", "retracted")]
         done, after = done + len(entries), entries[-1].key
         on_progress(done, total)
+    repaired += ledger.follow(site.name, anew) if profile.abilities.updates else 0  # once all was read as it is
     logger.info("reconciled", extra={"action": "reconciled", "site": site.name, "results": dict(read)})
     return Reconciliation(read=dict(read), findings=findings, repaired=repaired, books=ledger.books(site.name))
 

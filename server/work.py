@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -165,7 +166,12 @@ def _item(entry: Entry, profile: WriteProfile) -> Item:
     )
 
 
+_REFERS_ELSEWHERE: Final = "It refers to an outcome that was written anew: reconcile --repair writes it again."
+
+
 def _advice(entry: Entry, *, can_update: bool) -> str:
+    if entry.state == "altered" and can_update and _differs_in_references(entry.reason):
+        return _REFERS_ELSEWHERE
     if entry.state == "altered" and can_update:
         return (
             "Somebody changed it in the chart: reconcile --repair writes it again, or correct it there and reconcile."
@@ -175,3 +181,8 @@ def _advice(entry: Entry, *, can_update: bool) -> str:
     if entry.state in ("manual", "refused"):
         return next(advice for text, advice in _BY_REASON[entry.state] if text in entry.reason)
     return _BY_STATE[entry.state]
+
+
+def _differs_in_references(reason: str) -> bool:
+    """Whether nothing differs but what it refers to of ours; nobody at the EHR has a reason to change that."""
+    return all(re.fullmatch(r"(hasMember|target)\[\d+\]\.reference", path) for path in reason.split(", "))

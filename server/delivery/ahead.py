@@ -15,7 +15,7 @@ from typing import Final
 
 from server.delivery import references
 from server.delivery.assignment import SPARE_SECONDS, Assignment
-from server.ledger.decisions import WRITE_OVER
+from server.ledger.decisions import kept
 from server.ledger.entries import Entry, Settlement
 
 MOST: Final = 40
@@ -98,8 +98,9 @@ class Ahead:
         """Do not send this one: it is planned again."""
         _, request_id = self._unsent.pop(entry.key)
         is_doubtful = entry.key in self.doubtful
-        kept = entry.reason if entry.reason == WRITE_OVER else reason
-        given_back = Settlement(key=entry.key, state="planned", reason=kept, maybe_sent=is_doubtful)
+        given_back = Settlement(
+            key=entry.key, state="planned", reason=kept(entry.reason, reason), maybe_sent=is_doubtful
+        )
         self._answers.append((given_back, request_id))
 
     def record(self) -> None:

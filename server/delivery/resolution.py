@@ -13,7 +13,8 @@ from integration.outcomes import Resource
 from server.delivery import comparison, references
 from server.delivery.assignment import Assignment
 from server.delivery.lookup import Found, Lookup, NotSearchableError, UnreadError, by_type
-from server.ledger.decisions import WRITE_OVER
+from server.ledger.anew import REFERS_ANEW
+from server.ledger.decisions import WRITE_OVER, kept
 from server.ledger.entries import Entry, Settlement
 from server.ledger.states import State
 
@@ -175,7 +176,8 @@ class Resolver:
         if status is None and entry.reason == WRITE_OVER:
             return found.ehr_version
         is_another = found.ehr_version != entry.ehr_version or not entry.ehr_version
-        if is_another and not all(self._differences(one, found) for one in ours):
+        may_refer_elsewhere = entry.reason == REFERS_ANEW  # to what was there under another id: our own doing
+        if is_another and any(self._is_still(one, found, may_refer_elsewhere=may_refer_elsewhere) for one in ours):
             return found.ehr_version
         return _manual(entry, f"{answer}changed in the chart since it was written")
 
@@ -254,7 +256,11 @@ class Resolver:
             return _already_there(entry, found)
         if entry.ehr_version and found.ehr_version != entry.ehr_version:
             return _manual(entry, "changed in the chart since it was written")
-        return Settlement(key=entry.key, state="planned", reason="proven not applied")
+        return Settlement(key=entry.key, state="planned", reason=kept(entry.reason, "proven not applied"))
+
+    def _is_still(self, resource: Resource, found: Found, *, may_refer_elsewhere: bool) -> bool:
+        paths = self._differences(resource, found)
+        return all(may_refer_elsewhere and path.endswith(".reference") for path in paths)
 
     def _differences(self, resource: Resource, found: Found) -> list[str]:
         """Return the paths at which the chart differs from a resource in canonical form."""

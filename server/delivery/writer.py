@@ -13,7 +13,7 @@ from integration.sources.client import FhirClient
 from server.delivery import references
 from server.delivery.ahead import Ahead
 from server.delivery.assignment import SPARE_SECONDS, Assignment
-from server.ledger.decisions import WRITE_OVER
+from server.ledger.decisions import kept
 from server.ledger.entries import Entry, Settlement, timestamp
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
 from server.ledger.states import State
@@ -209,10 +209,8 @@ class Writer:
 
     def _planned(self, entry: Entry, reason: str, status: int | None) -> Settlement:
         is_doubtful = entry.key in self.ahead.doubtful
-        reason = entry.reason if entry.reason == WRITE_OVER else reason
-        return Settlement(
-            key=entry.key, state="planned", reason=reason, http_status=status, maybe_sent=is_doubtful
-        )  # fmt: skip
+        reason = kept(entry.reason, reason)
+        return Settlement(key=entry.key, state="planned", reason=reason, http_status=status, maybe_sent=is_doubtful)
 
     def _refusal(self, entry: Entry, error: ServerRefusedError) -> Settlement:
         status, reason = error.status, _reason(error)
@@ -220,9 +218,13 @@ class Writer:
             seconds = error.retry_after_seconds if error.retry_after_seconds is not None else _BUSY_SECONDS
             due = self._clock.now() + timedelta(seconds=min(seconds, _LONGEST_BUSY_SECONDS))
             return Settlement(
-                key=entry.key, state="waiting", due=timestamp(due), reason=reason, http_status=status,
+                key=entry.key,
+                state="waiting",
+                due=timestamp(due),
+                reason=kept(entry.reason, reason),
+                http_status=status,
                 maybe_sent=status >= 500,  # a gateway may say so after the server did the work
-            )  # fmt: skip
+            )
         if _DUPLICATE_CODES.intersection(error.problem.split()) or (status == 409 and not entry.ehr_id):
             # It says the chart has it already: looked for before anything else is done.
             return _unknown(entry, reason, status)
@@ -252,4 +254,5 @@ def _reason(error: ServerRefusedError) -> str:
 
 
 def _unknown(entry: Entry, reason: str, status: int | None) -> Settlement:
-    return Settlement(key=entry.key, state="unknown", reason=reason, http_status=status, maybe_sent=True)
+    why = kept(entry.reason, reason)
+    return Settlement(key=entry.key, state="unknown", reason=why, http_status=status, maybe_sent=True)

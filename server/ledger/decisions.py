@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
+from server.ledger.anew import REFERS_ANEW, follow
 from server.ledger.engine import alone, reading
 from server.ledger.planning import BY_HAND, FOLLOWS
 from server.ledger.repairs import AS_NEW
@@ -20,6 +21,8 @@ Action = Literal["release", "again", "done", "accept"]
 
 WRITE_OVER: Final = "shall be written over what was changed in its place"
 """Reason of what a person, who saw what is in the chart, wants written over it; it stays until that is done."""
+KEPT_REASONS: Final = frozenset((WRITE_OVER, REFERS_ANEW))
+"""Reasons that say how something is to be written: they stay until it is, whatever a request comes to."""
 _BATCH: Final = 500
 _IS_GONE: Final = sa.and_(outcomes.c.ehr_id != "", outcomes.c.reason.contains("gone from the chart"))
 _AGAIN: Final[tuple[tuple[sa.ColumnElement[bool], dict[str, Any]], ...]] = (
@@ -65,6 +68,11 @@ class Breaker:
     open_until: str = ""
 
 
+def kept(before: str, reason: str) -> str:
+    """Return the reason of a row that is still to be written: the one before if that must stay."""
+    return before if before in KEPT_REASONS else reason
+
+
 class Decisions:
     """The tables beside the outcomes; nothing in them is ever deleted.
 
@@ -92,7 +100,8 @@ class Decisions:
         """Make refused outcomes, and those a person had to look at, due again; returns how many that were.
 
         What may have reached the server without our knowing stays: it is never sent again blindly. What is gone from
-        the chart is written anew, and what was changed there is written over, whatever its version is by then.
+        the chart is written anew, with what refers to it, and what was changed there is written over, whatever its
+        version is by then.
         """
         with self._alone.begin() as connection:
             ready = outcomes.update().where(
@@ -104,8 +113,11 @@ class Decisions:
             due = {"state": "planned", "reason": "", "due": "", "changed_at": self._now()}
             changed: list[str] = []
             for condition, values in _AGAIN:
-                statement = ready.where(condition).values(due | values).returning(outcomes.c.response_id)
-                changed += connection.scalars(statement)
+                statement = ready.where(condition).values(due | values)
+                found = connection.execute(statement.returning(outcomes.c.key, outcomes.c.response_id)).all()
+                changed += [row.response_id for row in found]
+                if values is AS_NEW:
+                    follow(connection, site, [row.key for row in found], self._now())
             whoever = sa.true() if "" in changed else outcomes.c.response_id.in_(changed)  # a Device: all refer to it
             goes_along = outcomes.update().where(
                 outcomes.c.site == site, whoever, outcomes.c.state == "refused", outcomes.c.reason.in_(sorted(FOLLOWS))

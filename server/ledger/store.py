@@ -21,7 +21,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from server.ledger import decisions, engine, history, leases, planning, queries, replacements, requests, states
+from server.ledger import anew, decisions, engine, history, leases, planning, queries, replacements, requests, states
 from server.ledger.entries import Entry, Settlement, settled, timestamp
 from server.ledger.plan import Plan, changed, withdrawals
 from server.ledger.planning import OUTCOMES, Desired, PlanCounts, Rules
@@ -29,7 +29,7 @@ from server.ledger.repairs import Noted, Repair, is_as_read, repaired
 from server.ledger.rows import change_rows, locked, of_keys, of_responses, state_is_one_of, upsert
 from server.ledger.schema import attempts, outcomes, responses
 
-_KEPT_REASON = sa.case((outcomes.c.reason == decisions.WRITE_OVER, outcomes.c.reason), else_="")
+_KEPT_REASON = sa.case((outcomes.c.reason.in_(sorted(decisions.KEPT_REASONS)), outcomes.c.reason), else_="")
 
 
 class Ledger(queries.Queries):
@@ -277,7 +277,7 @@ class Ledger(queries.Queries):
             outcomes.c.site == site,
             outcomes.c.key.in_(keys),
             state_is_one_of(states.DUE),
-            outcomes.c.reason.not_in((reason, decisions.WRITE_OVER)),
+            outcomes.c.reason.not_in((reason, *sorted(decisions.KEPT_REASONS))),
         )
         with self._engine.begin() as connection:
             connection.execute(statement.values(reason=reason))
@@ -301,6 +301,11 @@ class Ledger(queries.Queries):
             mended = [repaired(change, repairs[change.key]) for change in changes if change.key in repairs]
             change_rows(connection, site, mended, self.now())
         return Noted(read=len(changes), repaired=len(mended))
+
+    def follow(self, site: str, keys: Sequence[str]) -> int:
+        """Plan again what refers to resources that are written anew, under another id; returns how many that are."""
+        with self._engine.begin() as connection:
+            return anew.follow(connection, site, keys, self.now())
 
     def _plan_batch(self, site: str, rules: Rules, batch: Sequence[Desired]) -> PlanCounts:
         with self._alone.begin() as connection:
