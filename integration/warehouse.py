@@ -126,6 +126,19 @@ class Warehouse:
             for row in rows:
                 yield row.body
 
+    def mentioning(self, site: str, resource_type: str, patient_ids: Iterable[str]) -> list[bytes]:
+        """Return the resources of a type that hold a reference to one of these Patients, as they came, by id.
+
+        They are looked through without being read, so whoever asks must see whether the reference is the one meant.
+        """
+        spellings = (f"Patient{slash}{one}".encode() for one in sorted(patient_ids) for slash in ("/", "\\/"))
+        holds = [sa.func.instr(_resources.c.body, sa.literal(one, sa.LargeBinary)) > 0 for one in spellings]
+        query = sa.select(_resources.c.body).where(
+            _resources.c.site == site, _resources.c.type == resource_type, sa.or_(sa.false(), *holds)
+        )
+        with self._reading.connect() as connection:
+            return list(connection.scalars(query.order_by(_resources.c.id)))
+
     def read(self, site: str, resource_type: str, resource_id: str) -> bytes | None:
         """Return one resource as it came, None if it is not held."""
         with self._reading.connect() as connection:

@@ -137,6 +137,19 @@ def test_a_reader_does_not_stop_a_writer(warehouse: Warehouse) -> None:
     assert warehouse.counts("north") == {"Patient": 1201}
 
 
+@pytest.mark.parametrize(
+    "reference", ["Patient/p1", "http://h/fhir/Patient/p1", "Patient/p1/_history/2", "Patient\\/p1"]
+)
+def test_what_mentions_a_patient_is_found_however_it_is_written(warehouse: Warehouse, reference: str) -> None:
+    mentioning = b'{"resourceType":"Procedure","id":"a","subject":{"reference":"%s"}}' % reference.encode()
+    of_another = body("Procedure", "b", subject={"reference": "Patient/p2"})
+    warehouse.store("north", [mentioning, of_another, body("Condition", "c", subject={"reference": "Patient/p1"})])
+    warehouse.store("south", [mentioning])
+
+    assert warehouse.mentioning("north", "Procedure", ["p1"]) == [mentioning]
+    assert warehouse.mentioning("north", "Procedure", []) == []
+
+
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "w.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")

@@ -1,0 +1,138 @@
+"""Read one patient's scores, responses and procedures from the EHR, for one page and in bounded time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent import futures
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from integration.errors import DeliveryError, OutcomeBridgeError, ServerRefusedError
+from integration.outcomes import CODE_SYSTEM
+from integration.sources import search
+from integration.sources.client import FhirClient
+from server.service.chart.found import CODES, EhrReading
+
+logger = logging.getLogger(__name__)
+
+SECONDS: Final = 4.0
+"""How long a page waits for the EHR in all."""
+OTHERS: Final = ("QuestionnaireResponse", "Procedure")
+_MOST_PAGES: Final = 10
+_IDS_A_SEARCH: Final = 40
+_KNOWN: Final = "known"
+_CODED: Final = "coded"
+
+Connect = Callable[[], FhirClient]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What to read.
+
+    Attributes:
+        patient_id: whose.
+        ehr_ids: the EHR's ids of the Observations that the ledger knows.
+        granted: types that may be asked for; None if nobody said.
+    """
+
+    patient_id: str
+    ehr_ids: tuple[str, ...]
+    granted: frozenset[str] | None = None
+
+    def may_ask(self, resource_type: str) -> bool:
+        """Whether the login lets this type be read, as far as it says."""
+        return self.granted is None or bool({resource_type, "*"} & self.granted)
+
+
+def read(connect: Connect, question: Question, *, now: Callable[[], datetime], seconds: float = SECONDS) -> EhrReading:
+    """Read the EHR; what cannot be read in time is said, never raised.
+
+    Args:
+        connect: makes a connection, one a search; each is closed here.
+        question: what to read.
+        now: the clock; aware.
+        seconds: after which what has not come is left out.
+    """
+    if not question.may_ask("Observation"):
+        return EhrReading(problem="the login does not allow to read Observations")
+    pool = futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-ehr")
+    tasks = {name: pool.submit(_all, connect, wanted) for name, wanted in _searches(question).items()}
+    futures.wait(tasks.values(), timeout=seconds)
+    pool.shutdown(wait=False, cancel_futures=True)
+    came = {name: task.result() for name, task in tasks.items() if task.done() and not task.cancelled()}
+    return _reading(question, came, now())
+
+
+Search = tuple[str, dict[str, str]]
+Came = tuple[bytes, ...] | str
+"""What a search found, or why it found nothing."""
+
+
+def _searches(question: Question) -> dict[str, list[Search]]:
+    ids = sorted(question.ehr_ids)
+    known: list[Search] = [
+        ("Observation", {"_id": ",".join(ids[start : start + _IDS_A_SEARCH]), "_count": str(_IDS_A_SEARCH)})
+        for start in range(0, len(ids), _IDS_A_SEARCH)
+    ]
+    codes = ",".join(f"{CODE_SYSTEM}|{code}" for code in CODES)
+    of_patient = {"patient": question.patient_id, "_count": "100"}
+    wanted = {_KNOWN: known, _CODED: [("Observation", {**of_patient, "code": codes})]}
+    return wanted | {one: [(one, of_patient)] for one in OTHERS if question.may_ask(one)}
+
+
+def _all(connect: Connect, searches: Iterable[Search]) -> Came:
+    """Return everything that searches find; their first fault in words without a value."""
+    found: list[bytes] = []
+    try:
+        with connect() as client:
+            for resource_type, parameters in searches:
+                found.extend(_pages(client, resource_type, parameters))
+    except ServerRefusedError as error:
+        _log(error)
+        return f"it answered with status {error.status}"
+    except DeliveryError as error:
+        _log(error)
+        return "it did not answer"
+    except OutcomeBridgeError as error:
+        _log(error)
+        return "this service cannot log in there"
+    return tuple(found)
+
+
+def _pages(client: FhirClient, resource_type: str, parameters: Mapping[str, str]) -> Iterable[bytes]:
+    for number, page in enumerate(search.pages(client, resource_type, parameters), start=1):
+        yield from page.resources
+        if number == _MOST_PAGES:
+            return
+
+
+def _reading(question: Question, came: Mapping[str, Came], at: datetime) -> EhrReading:
+    """Make one reading of the answers: without the known Observations, and some others, it is none."""
+    late = "it did not answer in time"
+    known, coded = came.get(_KNOWN, late), came.get(_CODED, late)
+    needed = known if question.ehr_ids or isinstance(known, str) else coded
+    if isinstance(needed, str):
+        return EhrReading(problem=needed, others=_others(came))
+    failed = [] if isinstance(coded, tuple) else ["scores of others"]
+    failed += [f"{one}s" for one in OTHERS if not isinstance(came.get(one, late), tuple)]
+    return EhrReading(
+        read_at=at,
+        problem=f"not read: {', '.join(failed)}" if failed else "",
+        observations=(*_found(known), *_found(coded)),
+        others=_others(came),
+    )
+
+
+def _others(came: Mapping[str, Came]) -> dict[str, tuple[bytes, ...]]:
+    return {one: found for one in OTHERS if isinstance(found := came.get(one), tuple)}
+
+
+def _found(came: Came) -> Collection[bytes]:
+    return came if isinstance(came, tuple) else ()
+
+
+def _log(error: OutcomeBridgeError) -> None:
+    logger.warning("the EHR was not read for a chart", extra={"action": "chart_ehr", "error": type(error).__name__})
