@@ -121,6 +121,7 @@ class _Reader:
         self._ledger, self._lookup, self._site, self._profile = ledger, lookup, site, profile
         self.versions: dict[str, str] = {}
         self.on_purpose: set[str] = set()
+        self._given: set[tuple[str, str]] = set()  # types and ids
         self._forbidden: dict[str, str] = {}  # by resource type, why it may not be read
 
     def read(self, entries: Sequence[Entry]) -> list[tuple[Entry, Settlement]]:
@@ -128,10 +129,19 @@ class _Reader:
         wanted = {key for entry in entries for key in references.own(entry.resource())}
         ids = self._ledger.ehr_ids(self._site.name, wanted)
         return [
-            (entry, self._settlement(entry, found, ids))
+            (entry, self._settlement(entry, self._not_given(entry, found), ids))
             for group in by_type(entries)
             for entry, found in zip(group, self._found(group), strict=True)
         ]
+
+    def _not_given(self, entry: Entry, found: list[Found] | str) -> list[Found] | str:
+        """Leave out a row that another entry of this reading, which looks alike, was found to be."""
+        if entry.ehr_id or isinstance(found, str):
+            return found
+        left = [one for one in found if (entry.resource_type, one.ehr_id) not in self._given]
+        if len(left) == 1:
+            self._given.add((entry.resource_type, left[0].ehr_id))
+        return left
 
     def _found(self, entries: Sequence[Entry]) -> list[list[Found] | str]:
         """Return what the chart holds of each entry, or why it cannot be read."""

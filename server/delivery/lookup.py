@@ -73,6 +73,8 @@ class UnreadError(NotSearchableError):
 
 FindIds = Callable[[Iterable[str]], Mapping[str, str]]
 """From keys of resources of ours to the server's ids."""
+Holders = Callable[[str, Sequence[str]], Mapping[str, str]]
+"""From a FHIR type and the server's ids to the keys of the resources of ours that are known to be there."""
 LateIds = Callable[[Sequence[str]], Mapping[str, Sequence[str]]]
 """From keys of resources of ours to ids out of answers that came too late to be theirs; most have none."""
 
@@ -86,6 +88,7 @@ class Lookup:
         page_size: `_count` of a search.
         ehr_ids: gives the server's ids of resources of ours by key, as far as they are known; then a Provenance is
             found by its target where tags are not searched.
+        holders: gives what of ours holds a row of the chart; where no key is kept, another one's row is not looked at.
         late_ids: gives ids out of late answers; what is under one is in the chart whether or not a search finds it.
     """
 
@@ -96,10 +99,11 @@ class Lookup:
         *,
         page_size: int,
         ehr_ids: FindIds = lambda _: {},
+        holders: Holders = lambda *_: {},
         late_ids: LateIds = lambda _: {},
     ) -> None:
         self._client, self._profile, self._page_size, self._ehr_ids = client, profile, page_size, ehr_ids
-        self._late_ids = late_ids
+        self._holders, self._late_ids = holders, late_ids
         self._declared: dict[tuple[str, str], bool] = {}
 
     @classmethod
@@ -110,6 +114,7 @@ class Lookup:
             profile,
             page_size=site.limits.page_size,
             ehr_ids=lambda keys: ledger.ehr_ids(site.name, keys),
+            holders=lambda resource_type, ids: ledger.holders(site.name, resource_type, ids),
             late_ids=lambda keys: ledger.history.late_ids(site.name, keys),
         )
 
@@ -163,9 +168,14 @@ class Lookup:
     def _found_by(self, entry: Entry) -> list[Found]:
         """Look for one resource at a server that does not keep our identifiers."""
         for content in _contents(entry):
-            if matches := self._matches(entry, content):
+            if matches := self._not_of_others(entry, self._matches(entry, content)):
                 return matches
         return []
+
+    def _not_of_others(self, entry: Entry, matches: list[Found]) -> list[Found]:
+        """Leave out what another resource of ours is known to be: two that look alike have a row each."""
+        holders = self._holders(entry.resource_type, [one.ehr_id for one in matches]) if matches else {}
+        return [one for one in matches if holders.get(one.ehr_id, entry.key) == entry.key]
 
     def _matches(self, entry: Entry, content: Resource) -> list[Found]:
         matches, is_unread = [], False

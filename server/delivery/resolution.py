@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -124,8 +124,22 @@ class Resolver:
         for some in [*([together] if together else []), *alone]:
             if some[0].resource_type not in self._not_searched:
                 found |= self._found_of(some, forbidden)
+        found |= self._shared_out([one for one in entries if one not in together and found.get(one.key)], found)
         self._found_ids |= {key: matches[0].ehr_id for key, matches in found.items() if len(matches) == 1}
         return found
+
+    def _shared_out(self, entries: Sequence[Entry], found: Mapping[str, list[Found]]) -> dict[str, list[Found]]:
+        """Give rows that several entries may be to one each, to one that it says the same as before any other."""
+        wanted = Counter(match.ehr_id for entry in entries for match in found[entry.key])
+        alike = [one for one in entries if any(wanted[match.ehr_id] > 1 for match in found[one.key])]
+        given: dict[str, Found] = {}
+        for is_equal in (True, False):
+            for entry in (one for one in alike if one.key not in given):
+                taken = {match.ehr_id for match in given.values()}
+                free = (match for match in found[entry.key] if match.ehr_id not in taken)
+                match = next((one for one in free if not is_equal or self._is_ours(entry, one)), None)
+                given |= {entry.key: match} if match else {}
+        return {entry.key: [given[entry.key]] if entry.key in given else [] for entry in alike}
 
     def _found_of(self, entries: Sequence[Entry], forbidden: frozenset[int]) -> dict[str, list[Found]]:
         resource_type = entries[0].resource_type
@@ -236,13 +250,17 @@ class Resolver:
         Without a version nothing is written over it before `of_conflict` has read it. What merely is in the place of
         ours, and was never sent by us, is another's.
         """
-        ours = (entry.unproven_resource(), entry.known_resource(), entry.resource())
-        if any(one is not None and not self._differences(one, found) for one in ours):
+        if self._is_ours(entry, found):
             return _already_there(entry, found)
         is_sent = (entry.sent_hash or entry.is_taken_without_id) and not _is_said_to_be_there(entry)
         if not is_sent and not self._has_our_name(entry):
             return _manual(entry, "another value is in its place in the chart")
         return _already_there(entry, replace(found, ehr_version=""))
+
+    def _is_ours(self, entry: Entry, found: Found) -> bool:
+        """Whether a resource of the chart is as we sent it, or as it shall be."""
+        ours = (entry.unproven_resource(), entry.known_resource(), entry.resource())
+        return any(one is not None and not self._differences(one, found) for one in ours)
 
     def _has_our_name(self, entry: Entry) -> bool:
         """Whether an entry is found by what names it, not by patient, time and code."""

@@ -84,6 +84,15 @@ class Queries:
         with self._reading.connect() as connection:
             return {row.key: row.ehr_id for row in connection.execute(query)}
 
+    def holders(self, site: str, resource_type: str, ehr_ids: Collection[str]) -> dict[str, str]:
+        """Return, by the server's id, the key of what of ours is known to be there; others are left out."""
+        query = sa.select(outcomes.c.ehr_id, outcomes.c.key).where(
+            outcomes.c.site == site, outcomes.c.ehr_id.in_(ehr_ids), outcomes.c.ehr_id != sa.literal_column("''")
+        )
+        with self._reading.connect() as connection:
+            found = connection.execute(query.where(outcomes.c.resource_type == resource_type))
+            return {row.ehr_id: row.key for row in found}
+
     def counts(self, site: str, *, resource_type: str = "") -> Counter[State]:
         """Return how many resources are in each state; only those of one type if it is named."""
         with self._reading.connect() as connection:

@@ -164,3 +164,47 @@ def test_what_if_none_exist_found_in_its_place_is_not_written_over_unread(ehr: S
     assert held["valueQuantity"] == {"value": 1}
     assert {one.state for one in it.entries() if one.key == found.key} == {"manual"}
     it.close()
+
+
+TWINS = ("r0", "r00")
+"""Two responses of one patient at one instant: where no identifier is kept their rows look alike."""
+
+
+def one_row_each(it: World) -> None:
+    scores = [one for one in it.entries() if one.kind in ("physical", "psychological")]
+    assert {one.state for one in scores} == {"verified"}
+    assert len({one.ehr_id for one in scores}) == len(it.ehr.chart.current("Observation")) == 4
+
+
+def test_two_responses_that_look_alike_have_a_row_each(oracle: World) -> None:
+    for one in TWINS:
+        oracle.say(one, Said(answer=3))
+    oracle.rest()
+
+    one_row_each(oracle)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+@pytest.mark.parametrize("fault", ["reset-after", "reset-before", "no-location"])
+def test_a_row_that_another_response_holds_is_not_adopted(oracle: World, fault: str, nth: int) -> None:
+    oracle.say(TWINS[0], Said(answer=3))
+    oracle.say(TWINS[1], Said(answer=3))
+    oracle.ehr.arm(fault, on="write", nth=nth)
+    oracle.deliver()
+    oracle.ehr.reset_faults()
+    oracle.rest()
+
+    one_row_each(oracle)
+
+
+@pytest.mark.parametrize("answers", [(3, 3), (3, 5)])
+def test_rows_that_look_alike_are_shared_out_after_a_lost_ledger(oracle: World, answers: tuple[int, int]) -> None:
+    for one, answer in zip(TWINS, answers, strict=True):
+        oracle.say(one, Said(answer=answer))
+    oracle.rest()
+    oracle.lose_ledger()
+    oracle.rest()
+
+    one_row_each(oracle)
+    held = {one.ehr_id: one.resource()["valueQuantity"] for one in oracle.entries() if one.ehr_id}
+    assert all(oracle.ehr.chart.get(f"Observation/{key}")["valueQuantity"] == value for key, value in held.items())
