@@ -36,7 +36,7 @@ def backup(folder: Path, settings_file: Path | None, output: Format) -> int:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path))
 @settings_option
 @format_option
 def restore(folder: Path, settings_file: Path | None, output: Format) -> int:
