@@ -33,6 +33,14 @@ _BUSY = frozenset((429, 503))
 _EXPRESSION_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.[]()_:-/")
 
 
+Leaves = Callable[[], object]
+"""Is called right before a write leaves, after all that may take long; if it raises, nothing leaves."""
+
+
+def _may() -> None:
+    """Let everything leave."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clock:
     """Time as an argument.
@@ -187,21 +195,31 @@ class FhirClient:
                 self._clock.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def create(self, resource_type: str, body: bytes, *, request_id: str = "", if_none_exist: str = "") -> Answer:
-        """Create a resource, once."""
+    def create(
+        self, resource_type: str, body: bytes, *, request_id: str = "", if_none_exist: str = "", leaves: Leaves = _may
+    ) -> Answer:
+        """Create a resource, once; `leaves` is called when there is a token, right before the request leaves."""
         headers = _headers(request_id, {"If-None-Exist": if_none_exist} if if_none_exist else {})
-        return self._send("POST", f"{self.base_url}/{resource_type}", body=body, headers=headers)
+        return self._send("POST", f"{self.base_url}/{resource_type}", body=body, headers=headers, leaves=leaves)
 
     def update(
-        self, resource_type: str, resource_id: str, body: bytes, *, request_id: str = "", if_match: str = ""
+        self,
+        resource_type: str,
+        resource_id: str,
+        body: bytes,
+        *,
+        request_id: str = "",
+        if_match: str = "",
+        leaves: Leaves = _may,
     ) -> Answer:
-        """Replace a resource, once; `if_match` is a bare version id."""
+        """Replace a resource, once; `if_match` is a bare version id; `leaves` as for `create`."""
         headers = _headers(request_id, {"If-Match": f'W/"{if_match}"'} if if_match else {})
-        return self._send("PUT", f"{self.base_url}/{resource_type}/{resource_id}", body=body, headers=headers)
+        url = f"{self.base_url}/{resource_type}/{resource_id}"
+        return self._send("PUT", url, body=body, headers=headers, leaves=leaves)
 
-    def transaction(self, body: bytes, *, request_id: str = "") -> Answer:
-        """Send a transaction Bundle, once."""
-        return self._send("POST", self.base_url, body=body, headers=_headers(request_id, {}))
+    def transaction(self, body: bytes, *, request_id: str = "", leaves: Leaves = _may) -> Answer:
+        """Send a transaction Bundle, once; `leaves` as for `create`."""
+        return self._send("POST", self.base_url, body=body, headers=_headers(request_id, {}), leaves=leaves)
 
     def _send(
         self,
@@ -211,23 +229,27 @@ class FhirClient:
         parameters: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str],
+        leaves: Leaves = _may,
     ) -> Answer:
         self._refuse_other_origin(url)
         own = {"Accept": MEDIA_TYPE, "X-Request-Id": self._new_request_id(), **headers}
         if body is not None:
             own["Content-Type"] = MEDIA_TYPE
         request = requests.Request(method, url, params=parameters, data=body, headers=own)
-        return self._answer(self._authenticated(request), url, own["X-Request-Id"])
+        return self._answer(self._authenticated(request, leaves), url, own["X-Request-Id"])
 
-    def _authenticated(self, request: requests.Request) -> requests.Response:
+    def _authenticated(self, request: requests.Request, leaves: Leaves) -> requests.Response:
         """Send a request with the token, and once more with a new one if that was refused."""
         if self._authenticator is None:
+            leaves()
             return self._sent(request, "")
         authorization = self._authenticator.header()
+        leaves()
         response = self._sent(request, authorization)
         if response.status_code == 401:
             renewed = self._authenticator.renewed(authorization)
             if renewed != authorization:
+                leaves()
                 return self._sent(request, renewed)
         return response
 

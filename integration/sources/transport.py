@@ -15,7 +15,8 @@ from urllib3.exceptions import NewConnectionError
 
 from integration.errors import ServerNotReachedError, ServerUnreachableError
 
-_CONNECT_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 10.0
+"""No connection is waited for longer."""
 
 
 def session(ca_file: Path | None) -> requests.Session:
@@ -33,7 +34,7 @@ def session(ca_file: Path | None) -> requests.Session:
 
 def timeouts(seconds: float) -> tuple[float, float]:
     """Return the longest wait for a connection, and without a byte from the server; seconds."""
-    return min(_CONNECT_SECONDS, seconds), seconds
+    return min(CONNECT_SECONDS, seconds), seconds
 
 
 def translated(error: OSError, url: str) -> ServerUnreachableError:

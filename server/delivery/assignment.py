@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from integration.settings import Site
+from integration.sources import transport
 from integration.sources.client import Clock
 from server.delivery.breaker import Breaker
 from server.ledger import Ledger
@@ -44,8 +45,9 @@ class Assignment:
 
     @property
     def lease_seconds(self) -> float:
-        """How long a lease lasts: longer than the longest request, until its effect is certain."""
-        return self.site.limits.timeout_seconds + self.site.limits.settle_seconds + SPARE_SECONDS
+        """How long a lease lasts: longer than to connect and the longest request, until its effect is certain."""
+        limits = self.site.limits
+        return sum(transport.timeouts(limits.timeout_seconds)) + limits.settle_seconds + SPARE_SECONDS
 
 
 SPARE_SECONDS: Final = 5.0

@@ -55,7 +55,8 @@ def send(entry: Entry, writer: Writer, resolver: Resolver) -> None:
 
     def create(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
         body = encode(_shaped(claimed[0], writer))
-        return [created(claimed[0], writer.client.create(entry.resource_type, body, request_id=request_id))]
+        answer = writer.client.create(entry.resource_type, body, request_id=request_id, leaves=writer.leaves)
+        return [created(claimed[0], answer)]
 
     def update(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
         with_older = replace(claimed[0], sent_content=entry.sent_content)  # what may be there of an earlier request
@@ -76,10 +77,9 @@ def _updated(entry: Entry, writer: Writer, resolver: Resolver, request_id: str) 
             return read
         version = read
     while True:
-        writer.check_lease()
         try:
             answer = writer.client.update(
-                entry.resource_type, entry.ehr_id, body, request_id=request_id, if_match=version
+                entry.resource_type, entry.ehr_id, body, request_id=request_id, if_match=version, leaves=writer.leaves
             )
             break
         except ServerRefusedError as error:

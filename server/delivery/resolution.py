@@ -216,7 +216,7 @@ class Resolver:
     def _wait_for(self, entries: Sequence[Entry]) -> None:
         sent = max((entry.sent_at for entry in entries if entry.sent_at), default="")
         if sent:
-            age = (self._clock.now() - datetime.fromisoformat(sent)).total_seconds()
+            age = (datetime.fromisoformat(self._ledger.now()) - datetime.fromisoformat(sent)).total_seconds()
             remaining = self._site.limits.settle_seconds - age
             if remaining > 0:
                 self._clock.sleep(min(remaining, self._site.limits.settle_seconds))

@@ -62,7 +62,7 @@ def _send(groups: Sequence[Group], writer: Writer, resolver: Resolver) -> None:
     def send(claimed: Sequence[Entry], request_id: str) -> list[Settlement]:
         is_conditional = writer.profile.abilities.conditional_creates
         body = encode(bundle(claimed, writer.ehr_ids(claimed), is_conditional=is_conditional))
-        return _settlements(claimed, writer.client.transaction(body, request_id=request_id))
+        return _settlements(claimed, writer.client.transaction(body, request_id=request_id, leaves=writer.leaves))
 
     def is_undone(error: ServerRefusedError) -> bool:
         if not 400 <= error.status < 500 or error.status in _NOT_ABOUT_AN_ENTRY:

@@ -64,6 +64,7 @@ class Writer:
         self.results: Counter[State] = Counter()
         self.ahead = Ahead(assignment)
         self._leave_until = self._clock.now()
+        self._on_its_way: tuple[list[str], str] = ([], "")
 
     @property
     def sent(self) -> int:
@@ -117,8 +118,8 @@ class Writer:
     def _sent(
         self, claimed: Sequence[Entry], request_id: str, send: Send, is_undone: Callable[[ServerRefusedError], bool]
     ) -> ServerRefusedError | None:
+        self._on_its_way = [entry.key for entry in claimed], request_id
         try:
-            self._check_time()
             settlements = send(claimed, request_id)
         except _TooLateError:
             self.ahead.record()
@@ -135,12 +136,21 @@ class Writer:
             self._settle(settlements, request_id)
         return None
 
-    def check_lease(self) -> None:
-        """Make sure that the lease of what is being sent is not over; what finds it so gives it back, unsent."""
-        self._check_time(self._assignment.lease_seconds - SPARE_SECONDS)
+    def leaves(self) -> None:
+        """Make sure, right before a request leaves, that its effect is certain before the lease ends.
 
-    def _check_time(self, longer_seconds: float = 0.0) -> None:
-        if self._clock.now() > self._leave_until + timedelta(seconds=longer_seconds):
+        Some time after the claim the lease is renewed, if it is held still; if not, what was claimed is given back,
+        unsent.
+        """
+        now = self._clock.now()
+        if now <= self._leave_until:
+            return
+        keys, request_id = self._on_its_way
+        worker, seconds = self._assignment.worker, self._assignment.lease_seconds
+        if not self._ledger.renew(self.site.name, keys, request_id=request_id, worker=worker, seconds=seconds):
+            raise _TooLateError
+        self._leave_until = now + timedelta(seconds=SPARE_SECONDS)
+        if self._clock.now() > self._leave_until:
             raise _TooLateError
 
     def ready(self, entries: Sequence[Entry], *, is_together: bool) -> list[Entry]:

@@ -38,9 +38,9 @@ def deliver(site: Site, *, settings: Settings, on_progress: Progress = lambda *_
         report = send(ledger, warehouse, client, site, connect=connecting, on_progress=on_progress)
         if not report.leased_until or report.stopped:
             return report
-        clock = Clock()
-        pause = (datetime.fromisoformat(report.leased_until) - clock.now()).total_seconds()
-        clock.sleep(max(0.0, pause) + _SPARE_SECONDS)
+        now = datetime.fromisoformat(ledger.now())
+        pause = (datetime.fromisoformat(report.leased_until) - now).total_seconds()
+        Clock().sleep(max(0.0, pause) + _SPARE_SECONDS)
         again = send(ledger, warehouse, client, site, connect=connecting, on_progress=on_progress)
         sent, resolved = Counter(report.sent) + Counter(again.sent), Counter(report.resolved) + Counter(again.resolved)
         return replace(again, sent=sent, resolved=resolved)

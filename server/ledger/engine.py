@@ -9,6 +9,8 @@ without any other that writes, by an advisory lock.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -63,6 +65,20 @@ def reading(engine: sa.Engine) -> sa.Engine:
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(is_read=True)
+
+
+def clock(engine: sa.Engine) -> Callable[[], datetime]:
+    """Return what says the time: PostgreSQL's, which is one for all machines that deliver, else this machine's."""
+    if engine.dialect.name != "postgresql":
+        return lambda: datetime.now(UTC)
+    asking = engine.execution_options(isolation_level="AUTOCOMMIT", is_read=True)
+
+    def now() -> datetime:
+        with asking.connect() as connection:
+            moment: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            return moment
+
+    return now
 
 
 def alone(engine: sa.Engine) -> sa.Engine:

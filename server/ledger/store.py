@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -42,14 +42,19 @@ class Ledger(queries.Queries):
         self.decisions = decisions.Decisions(opened, self.now)
 
     @classmethod
-    def open(cls, place: Path | str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Self:
+    def open(cls, place: Path | str, *, now: Callable[[], datetime] | None = None) -> Self:
         """Open or make a ledger: a SQLite file, or PostgreSQL by URL.
+
+        Args:
+            place: which.
+            now: says the time; None: the database's clock where several machines share it, else this machine's.
 
         Raises:
             InputError: it cannot be opened, is no database, or was written by another version.
             ConfigurationError: the URL cannot be used, or the driver is not installed.
         """
-        return cls(engine.open_ledger_engine(place), now)
+        opened = engine.open_ledger_engine(place)
+        return cls(opened, now or engine.clock(opened))
 
     def close(self) -> None:
         """Close the database."""
@@ -246,6 +251,23 @@ class Ledger(queries.Queries):
                 connection.execute(attempts.insert(), rows)
                 leases.renew(connection, site, worker, until)
         return sorted(claimed, key=queries.sending_order)
+
+    def renew(self, site: str, keys: Sequence[str], *, request_id: str, worker: str, seconds: float) -> bool:
+        """Let a worker keep its leases longer, if a request that has not left yet is still its own; returns whether."""
+        until = timestamp(self._now() + timedelta(seconds=seconds))
+        with self._engine.begin() as connection:
+            moment = self.now()
+            leases.hold(connection, site, worker, keys, moment)
+            its_own = sa.select(sa.func.count()).where(
+                outcomes.c.site == site,
+                outcomes.c.key.in_(keys),
+                outcomes.c.request_id == request_id,
+                leases.is_held_by(site, worker, moment),
+            )
+            if connection.execute(its_own).scalar_one() < len(keys):
+                return False
+            leases.renew(connection, site, worker, until)
+        return True
 
     def settle(self, site: str, settlements: Sequence[Settlement], *, request_id: str | Mapping[str, str] = "") -> None:
         """Record what came of a request, or of looking for what was on its way.

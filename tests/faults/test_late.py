@@ -9,6 +9,7 @@ import pytest
 from delivery_world import SITE, Said, World
 from ehr_simulator import Simulator
 
+from integration.sources.auth import Authenticator
 from integration.sources.client import Answer, FhirClient
 
 
@@ -79,6 +80,52 @@ def test_a_worker_that_slept_through_its_lease_does_not_disturb_the_one_that_too
     it.rest()
     assert (it.judged().faults, dict(it.judged().left)) == ([], {})
     assert it.ledger.books(SITE).is_proven
+
+
+class SlowLogin(Authenticator):
+    """A login whose tokens take a while, during which another delivery may take over."""
+
+    def __init__(self, it: World, seconds: float) -> None:
+        self.it, self.seconds, self.others = it, seconds, 0
+
+    def header(self) -> str:
+        if any(one.state == "sending" for one in self.it.entries()) and not self.others:
+            self.others += 1
+            self.it.wait(self.seconds)
+            other = copy.copy(self.it)
+            other.ledger = self.it._opened()
+            other.deliver()
+            other.ledger.close()
+        return "Bearer t"
+
+    def renewed(self, refused: str) -> str:
+        return refused
+
+    def require(self, needed: Any) -> None: ...
+
+
+@pytest.mark.parametrize("seconds", [6.0, 60.0])
+def test_a_request_that_waited_for_its_token_leaves_only_while_the_lease_is_its_own(
+    it: World, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    it.say("r0", Said(answer=3))
+    slow = SlowLogin(it, seconds)
+    plain = it.client
+
+    def client() -> FhirClient:
+        made = plain()
+        made._authenticator = slow
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(it, "client", client)
+        it.deliver()
+    resources = [one.reference for one in it.ehr.chart.writes()]
+
+    assert slow.others == 1
+    assert len(resources) == len(set(resources)) == 5  # nothing was written twice, by whomever
+    it.rest()
+    assert (it.judged().faults, dict(it.judged().left)) == ([], {})
 
 
 def test_the_id_of_an_answer_that_came_too_late_is_read_where_nothing_can_be_searched(

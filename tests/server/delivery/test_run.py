@@ -142,6 +142,7 @@ def test_nothing_on_its_way_is_read_before_the_server_had_time_to_finish(
 
     deliver(ledger, client, site, clock=Clock(now=clock.now, sleep=slept.append))
     late = clock.now() + timedelta(seconds=9)
+    ledger._now = lambda: late
     slept_late: list[float] = []
     deliver(ledger, client, site, clock=Clock(now=lambda: late, sleep=slept_late.append))
 

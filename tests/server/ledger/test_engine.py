@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,20 @@ def test_the_migrations_are_in_the_package_and_not_only_in_the_checkout(tmp_path
     scripts = ScriptDirectory(str(tmp_path / "ledger with 100% blank" / "migrations"))
 
     assert scripts.get_heads() == [engine.HEAD]
+
+
+def test_the_time_is_the_database_s_where_machines_share_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, build_outcome: Callable[..., Any], device: Any
+) -> None:
+    class SlowClock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime(2000, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(engine, "datetime", SlowClock)
+    with Ledger.open(place) as ledger:
+        stores.planner(ledger, NORTH).plan(device, [build_outcome()])
+        ledger.lease("north", "w", after=None, responses=1, seconds=60)
+
+        assert ledger.leased_until("north").startswith("2000") == isinstance(place, Path)
+        assert ledger.now().startswith("2000") == isinstance(place, Path)
