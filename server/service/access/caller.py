@@ -35,6 +35,7 @@ class Caller:
         types: resource types that it may use; `*` is all.
         interactions: what it may do with them.
         poison: what becomes of a resource that can never be used.
+        requests_per_minute: beyond them it is asked to wait; None is no limit.
         patient: the one Patient id of a `patient-context`, else empty.
         shown_name: of a person, for pages only: never logged.
     """
@@ -45,6 +46,7 @@ class Caller:
     types: frozenset[str] = ALL_TYPES
     interactions: frozenset[Interaction] = _ALL_INTERACTIONS
     poison: Poison = "reject"
+    requests_per_minute: int | None = None
     patient: str = ""
     shown_name: str = ""
 

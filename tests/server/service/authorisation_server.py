@@ -43,6 +43,7 @@ import flask
 from flask import Flask, Response, request
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 from werkzeug.serving import make_server
 
 _LIFETIME_SECONDS = 300
@@ -75,7 +76,8 @@ def signed(claims: Claims, key: Key, header: Mapping[str, Any] | None = None) ->
     full = {name: value for name, value in full.items() if value is not None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # joserfc's about EdDSA, whose name is what issuers still write
-        return jwt.encode(full, claims, key, algorithms=[full["alg"]], default_type=None)
+        registry = JWSRegistry(algorithms=[full["alg"]], strict_check_header=False)
+        return jwt.encode(full, claims, key, registry=registry, default_type=None)
 
 
 @dataclass(frozen=True, kw_only=True)
