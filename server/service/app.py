@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 import traceback
 from typing import Final
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from integration.errors import ConfigurationError, DeliveryError
+from integration.errors import DeliveryError, LedgerError
 from server.service import pages
+from server.service.access import gate
 from server.service.inbound import fhir_api
 from server.service.operation_outcome import Refusal, RefusedError, refused
 from server.service.operations import requests, routes
@@ -40,43 +39,10 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(fhir_api.blueprint(services))
     app.register_blueprint(pages.blueprint())
     _add_request_ids(app, services)
-    app.before_request(_require_loopback_name)
+    gate.install(app, services.gate)
     app.register_blueprint(routes.blueprint(services.operations))
     _add_error_answers(app, services)
     return app
-
-
-def require_loopback(host: str) -> None:
-    """Refuse to listen where others could reach us: there is no authentication yet.
-
-    Raises:
-        ConfigurationError: the host is no loopback address.
-    """
-    if not _is_loopback(host.strip("[]")):
-        raise ConfigurationError(
-            f"host {host}: without authentication the service listens on a loopback address only;"
-            " use 127.0.0.1, ::1 or localhost"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _require_loopback_name() -> None:
-    """Refuse other names for this machine, so that a web page cannot reach us under its own (DNS rebinding).
-
-    Flask's TRUSTED_HOSTS does not know IPv6 addresses.
-    """
-    try:
-        name = urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        name = ""
-    if not _is_loopback(name):
-        raise RefusedError(400, "the Host header must name a loopback address")
 
 
 def _add_request_ids(app: Flask, services: Services) -> None:
@@ -94,6 +60,8 @@ def _add_request_ids(app: Flask, services: Services) -> None:
 def _add_error_answers(app: Flask, services: Services) -> None:
     @app.errorhandler(RefusedError)
     def _refused(error: RefusedError) -> Response:
+        if pages.is_for_a_person():
+            return pages.of_refused(error)
         return refused(error.refusal)
 
     @app.errorhandler(HTTPException)
@@ -102,8 +70,9 @@ def _add_error_answers(app: Flask, services: Services) -> None:
             return pages.of_http(error)
         return refused(_of_http(error, services.body_limit_bytes))
 
+    @app.errorhandler(LedgerError)
     @app.errorhandler(DBAPIError)
-    def _storage(error: DBAPIError) -> Response:
+    def _storage(error: DBAPIError | LedgerError) -> Response:
         _log_fault("storage_failed", error)
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return refused(Refusal(status=503, problem="nothing was stored: the disk refuses; try again", headers=headers))

@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from flask import Flask
 
-from integration import intake, origin
-from integration.errors import ConfigurationError, ServerRefusedError
+from integration import origin
+from integration.errors import ConfigurationError
 from integration.mapping import Mapping
-from integration.records import Response
 from integration.settings import Settings, Site
-from integration.sources.client import FhirClient
-from integration.warehouse import Warehouse
-from server.jobs import chart, stores
+from server.jobs import stores
 from server.service import app, web_server
-from server.service.inbound.inbox import Inbox
-from server.service.inbound.inbox_reader import InboxReader
-from server.service.inbound.worker import Step, Worker
+from server.service.access import building as access
+from server.service.inbound import assembly as inbound
 from server.service.operations import assembly as operations
 from server.service.services import Services
 
 logger = logging.getLogger(__name__)
-_GONE = (404, 410)
 _BACKLOG: Final = 1024
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PatientFinder:
-    """Finds Patients in the warehouse, else on the site's server, which it then keeps in the warehouse."""
-
-    mapping: Mapping
-    site: Site
-    warehouse: Warehouse
-    connect: Callable[[], FhirClient]
-
-    def __call__(self, patient_id: str) -> str | None:
-        """Return who a patient is after merging, None if neither knows one of this id."""
-        return intake.find_patient(self.mapping, patient_id, self._fetch)
-
-    def _fetch(self, patient_id: str) -> bytes | None:
-        held = self.warehouse.read(self.site.name, "Patient", patient_id)
-        if held is not None:
-            return held
-        try:
-            with self.connect() as client:  # one a look-up: requests come in many threads, a connection serves one
-                body = client.read("Patient", patient_id).body
-        except ServerRefusedError as error:
-            if error.status in _GONE:
-                return None
-            raise
-        self.warehouse.store(self.site.name, [body])
-        return body
 
 
 def serve(settings: Settings, site: Site, mapping: Mapping, *, port: int) -> None:
@@ -112,32 +77,16 @@ def assembled(
     with ExitStack() as stack:
         warehouse = stack.enter_context(stores.open_warehouse(settings))
         ledger = stack.enter_context(stores.open_ledger(settings))
-        connecting = chart.connector(site)
-        client = stack.enter_context(connecting())
-        inbox = stack.enter_context(contextlib.closing(Inbox.open(settings.state_folder / "inbox.sqlite", site.name)))
-        finder = PatientFinder(mapping=mapping, site=site, warehouse=warehouse, connect=connecting)
-
-        def read(body: bytes) -> Response | intake.Rejection:
-            return intake.read_response(mapping, body, finder)
-
-        reader = InboxReader(
-            inbox=inbox,
-            read=read,
-            planner=stores.planner(ledger, site),
-            origin=lambda: origin.of(mapping, site.name, _now()),
-        )
-
-        def deliver(limit: int) -> object:
-            return chart.send(ledger, warehouse, client, site, connect=connecting, limit=limit)
-
-        worker = Worker(Step(reader, deliver))
+        gate = stack.enter_context(access.opened(settings))
+        built = inbound.assembled(settings, site, mapping, ledger=ledger, warehouse=warehouse, now=_now)
+        taking, worker = stack.enter_context(built)
         if is_working:
             worker.start()
             stack.callback(worker.stop)
         watched = operations.assembled(
             settings,
             site.name,
-            inbox=inbox,
+            inbox=taking.inbox,
             ledger=ledger,
             is_working=lambda: worker.is_working,
             now=_now,
@@ -145,8 +94,8 @@ def assembled(
             service=os.getpid() if service is None else service,
         )
         yield Services(
-            inbox=inbox,
-            read=read,
+            gate=gate,
+            inbound=taking,
             wake=worker.wake,
             is_working=lambda: worker.is_working,
             now=_now,
@@ -155,6 +104,7 @@ def assembled(
             operations=stack.enter_context(watched),
             fhir_version=mapping.study.study.fhir_version,
             body_limit_bytes=settings.service.body_limit_bytes,
+            public_url=settings.service.public_url,
         )
 
 

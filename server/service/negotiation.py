@@ -11,6 +11,7 @@ from werkzeug.http import parse_options_header
 from server.service.operation_outcome import RefusedError
 
 SENT_TYPES: Final = ("application/fhir+json", "application/json")
+_ENCODINGS: Final = frozenset(("identity", "gzip", "x-gzip"))
 _ACCEPTED_RANGES: Final = frozenset((*SENT_TYPES, "application/*", "*/*"))
 _ACCEPTED_FORMATS: Final = frozenset((*SENT_TYPES, "json"))
 
@@ -32,8 +33,8 @@ def require_json_body(request: Request, fhir_version: str) -> None:
         raise RefusedError(415, "the body must be UTF-8")
     if not _is_version(parameters, fhir_version):
         raise RefusedError(415, f"this service speaks FHIR {fhir_version}")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise RefusedError(415, "the body must not be compressed: leave out Content-Encoding")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in _ENCODINGS:
+        raise RefusedError(415, "the body may be compressed with gzip, once, and in no other way")
 
 
 def require_acceptable(request: Request, fhir_version: str) -> None:

@@ -15,7 +15,7 @@ from flask import Response
 from integration.outcomes import Resource
 
 FHIR_JSON: Final = "application/fhir+json"
-Severity = Literal["error", "information"]
+Severity = Literal["error", "warning", "information"]
 
 _CODES: Final[Mapping[int, str]] = {
     400: "structure",
@@ -24,6 +24,7 @@ _CODES: Final[Mapping[int, str]] = {
     404: "not-found",
     405: "not-supported",
     406: "not-supported",
+    409: "conflict",
     412: "conflict",
     413: "too-long",
     415: "not-supported",
@@ -70,12 +71,15 @@ def operation_outcome(severity: Severity, code: str, text: str, expression: str 
     return {"resourceType": "OperationOutcome", "issue": [issue]}
 
 
+def outcome_of(refusal: Refusal) -> Resource:
+    """Return the OperationOutcome that says why something is refused."""
+    code = _CODES.get(refusal.status, "processing")
+    return operation_outcome("error", code, refusal.problem, refusal.expression)
+
+
 def refused(refusal: Refusal) -> Response:
     """Return the answer to a refused request."""
-    code = _CODES.get(refusal.status, "processing")
-    return answer(
-        operation_outcome("error", code, refusal.problem, refusal.expression), refusal.status, refusal.headers
-    )
+    return answer(outcome_of(refusal), refusal.status, refusal.headers)
 
 
 def answer(resource: Resource, status: int, headers: Mapping[str, str] | None = None) -> Response:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from server.service.inbound.inbox import Inbox
-from server.service.inbound.inbox_reader import ReadResponse
+from server.service.access import building
+from server.service.access.gate import Gate
+from server.service.inbound.inbound import Inbound
 from server.service.operations.routes import Operations
 
 
@@ -16,28 +17,30 @@ class Services:
     """Everything that the application needs and does not make itself.
 
     Attributes:
-        inbox: where responses are stored.
-        read: reads and scores one QuestionnaireResponse; decides what is refused.
+        inbound: takes what engines send.
         wake: tells the worker that something was stored.
         is_working: whether the worker does its work.
         now: the clock; aware, UTC.
         new_id: makes a logical id, or a request id.
         software_version: of Outcome Bridge.
+        gate: who may; without another, this machine alone.
         operations: health, readiness and figures.
         fhir_version: of the mapping (`4.0.1`).
         body_limit_bytes: a longer request body is refused.
+        public_url: as others reach the service, without a slash at its end; empty: as asked.
     """
 
-    inbox: Inbox
-    read: ReadResponse
+    inbound: Inbound
     wake: Callable[[], None]
     is_working: Callable[[], bool]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     software_version: str
     operations: Operations
+    gate: Gate = field(default_factory=building.of_this_machine)
     fhir_version: str = "4.0.1"
     body_limit_bytes: int = 16 * 1024 * 1024
+    public_url: str = ""
 
     @property
     def fhir_release(self) -> str:

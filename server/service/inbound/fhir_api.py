@@ -1,118 +1,206 @@
-"""The FHIR interface: one QuestionnaireResponse in, a receipt out.
-
-A response is read before it is taken, so that what can never be used is refused while its sender still listens
-(422); it is stored before it is answered; planning and delivery come afterwards and never change the answer.
-"""
+"""The FHIR interface for integration engines: what is sent to it, as HTTP."""
 
 from __future__ import annotations
 
-import logging
+import functools
 import re
+from typing import Final
 
 from flask import Blueprint, Response, g, request
-from werkzeug.datastructures import ETags
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import NotFound
 
-from integration.intake import Rejection
+from integration.service_settings import Interaction
+from integration.sources.resource_types import RESOURCE_TYPES
 from server.service import negotiation
-from server.service.inbound import submission
+from server.service.access import caller
+from server.service.inbound import body, etags, extract
 from server.service.inbound.capability import capability_statement
-from server.service.inbound.inbox import Arrival, Receipt, VersionConflictError
-from server.service.inbound.submission import RESOURCE_TYPE, Submission
-from server.service.operation_outcome import RefusedError, answer, operation_outcome
+from server.service.inbound.deposits import Answer
+from server.service.inbound.sent import Kind, Sent
+from server.service.inbound.submission import INPUT_TYPES, RESPONSE
+from server.service.operation_outcome import FHIR_JSON, RefusedError, answer
 from server.service.services import Services
 
-logger = logging.getLogger(__name__)
-
-PREFIX = "/fhir"
-_MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\"?($|[,;\s])")
-_STORED = "stored; if it is a usable MSIS-29 response, its outcome is planned and delivered now"
+PREFIX: Final = "/fhir"
+RETRY_AFTER_SECONDS: Final = 1
+_MINIMAL: Final = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\"?($|[,;\s])")
+_ASYNC: Final = re.compile(r"(^|[,;\s])respond-async($|[,;\s])")
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_OTHER_TYPES: Final = sorted(RESOURCE_TYPES - set(INPUT_TYPES) - {"Bundle"})
 
 
 def blueprint(services: Services) -> Blueprint:
     """Build the routes below /fhir."""
     api = Blueprint("fhir", __name__, url_prefix=PREFIX)
-    started = services.now()
+    negotiated_without = {"fhir.hint", "fhir.hint_resource"}
 
     @api.before_request
     def _require_acceptable() -> None:
-        negotiation.require_acceptable(request, services.fhir_release)
+        if request.endpoint not in negotiated_without and request.method != "OPTIONS":
+            negotiation.require_acceptable(request, services.fhir_release)
 
-    @api.get("/metadata")
-    def metadata() -> Response:
-        statement = capability_statement(
-            software_version=services.software_version,
-            fhir_version=services.fhir_version,
-            url=_base_url(),
-            started=started,
-        )
-        return answer(statement, 200)
+    @api.after_request
+    def _pack(response: Response) -> Response:
+        return body.pack(request, response)
 
-    @api.post(f"/{RESOURCE_TYPE}")
-    def create() -> Response:
-        if "If-None-Exist" in request.headers:
-            raise RefusedError(400, "conditional create is not supported: a repetition is known by its content")
-        return _taken(services, submission.read(_body(services)))
-
-    @api.put(f"/{RESOURCE_TYPE}/<response_id>")
-    def update(response_id: str) -> Response:
-        return _taken(services, submission.read(_body(services), url_id=response_id), request.if_match)
-
+    _add_taking(api, services)
+    _add_reading(api, services)
+    _add_operations(api, services)
+    _add_hints(api, services)
+    _add_metadata(api, services)
     return api
 
 
-def _body(services: Services) -> bytes:
-    negotiation.require_json_body(request, services.fhir_release)
-    body = request.get_data(cache=False)
-    if len(body) > services.body_limit_bytes:
-        raise RequestEntityTooLarge
-    return body
+def _add_taking(api: Blueprint, services: Services) -> None:
+    @api.post("/<any({}):resource_type>".format(", ".join((*INPUT_TYPES, *_OTHER_TYPES))))
+    def create(resource_type: str) -> Response:
+        if "If-None-Exist" in request.headers:
+            raise RefusedError(400, "conditional create is not supported: a repetition is known by its content")
+        return _taken(services, "resource", resource_type)
+
+    @api.put("/<any({}):resource_type>/<resource_id>".format(", ".join((*INPUT_TYPES, *_OTHER_TYPES))))
+    def update(resource_type: str, resource_id: str) -> Response:
+        return _taken(services, "resource", resource_type, resource_id)
+
+    @api.post("", strict_slashes=False)
+    def bundle() -> Response:
+        return _taken(services, "bundle")
+
+    @api.post("/$process-message")
+    def process_message() -> Response:
+        return _taken(services, "message")
 
 
-def _taken(services: Services, sent: Submission, if_match: ETags | None = None) -> Response:
-    receipt = services.inbox.find(sent.content_hash) or _stored(services, sent, if_match)
-    if not receipt.is_replay:
-        services.wake()
-    facts = {"response": receipt.response_id, "version": receipt.version, "is_replay": receipt.is_replay}
-    logger.info("response received", extra={"action": "response_received", "request": g.request_id, **facts})
-    return _receipt(receipt)
-
-
-def _stored(services: Services, sent: Submission, if_match: ETags | None) -> Receipt:
-    response_id, body = sent.with_id(services.new_id)
-    read = services.read(body)
-    if isinstance(read, Rejection):
-        raise RefusedError(422, read.problem, expression=".".join(filter(None, (RESOURCE_TYPE, read.path))))
-    arrival = Arrival(
-        response_id=response_id,
-        content_hash=sent.content_hash,
-        body=body,
+def _taken(services: Services, kind: Kind, resource_type: str = "", url_id: str | None = None) -> Response:
+    """Take what a request brings, now or later, and answer it."""
+    who = _who(url_id, resource_type) if kind == "resource" else caller.require_source()
+    sent = Sent(
+        kind=kind,
+        caller=who.name,
+        is_poison_kept=who.poison == "quarantine",
         request_id=g.request_id,
-        expected_version=_expected_version(if_match),
+        base_url=_base_url(services),
+        resource_type=resource_type,
+        url_id=url_id,
+        if_match=request.headers.get("If-Match", ""),
+        idempotency_key=_idempotency_key(),
+        is_minimal=kind == "resource" and _MINIMAL.search(request.headers.get("Prefer", "")) is not None,
     )
-    try:
-        return services.inbox.store(arrival)
-    except VersionConflictError as error:
-        raise RefusedError(412, "If-Match is not the latest version; nothing was stored") from error
+    content = _body(services)
+    is_later = _ASYNC.search(request.headers.get("Prefer", "")) is not None
+    desk = services.inbound.desk
+    taken = desk.take_later(sent, content, _allow) if is_later else desk.take(sent, content, _allow)
+    if not taken.is_replay:
+        services.wake()
+    return _response(taken.answer)
 
 
-def _expected_version(if_match: ETags | None) -> int | None:
-    """Return the version of If-Match; 0, which no stored version has, if it cannot be one of ours."""
-    if not if_match:
-        return None
-    tags = [tag for tag in if_match.as_set(include_weak=True) if tag.isascii() and tag.isdecimal()]
-    return None if if_match.star_tag else int(tags[0]) if len(tags) == 1 else -1
+def _who(url_id: str | None, resource_type: str) -> caller.Caller:
+    interaction: Interaction = "create" if url_id is None else "update"
+    return caller.require(interaction, resource_type)
 
 
-def _receipt(receipt: Receipt) -> Response:
-    """Return the answer; it follows from the receipt alone, so a repetition is answered as the first time."""
-    location = f"{_base_url()}/{RESOURCE_TYPE}/{receipt.response_id}/_history/{receipt.version}"
-    headers = {"Location": location, "ETag": f'W/"{receipt.version}"'}
-    status = 201 if receipt.version == 1 else 200
-    if _MINIMAL.search(request.headers.get("Prefer", "")):
-        return Response(status=status, headers=headers)
-    return answer(operation_outcome("information", "informational", _STORED), status, headers)
+def _allow(interaction: Interaction, resource_type: str) -> None:
+    caller.require(interaction, resource_type)
 
 
-def _base_url() -> str:
-    return f"{request.root_url.rstrip('/')}{PREFIX}"
+def _add_reading(api: Blueprint, services: Services) -> None:
+    types = ", ".join(INPUT_TYPES)
+
+    @api.get(f"/<any({types}):resource_type>/<resource_id>")
+    def read(resource_type: str, resource_id: str) -> Response:
+        return _version(services, resource_type, resource_id, None)
+
+    @api.get(f"/<any({types}):resource_type>/<resource_id>/_history/<int:version>")
+    def vread(resource_type: str, resource_id: str, version: int) -> Response:
+        return _version(services, resource_type, resource_id, version)
+
+    @api.get("/_async/<name>")
+    def status(name: str) -> Response:
+        who = caller.require_source()
+        found = services.inbound.inbox.deferred.status(name, who.name)
+        if found is None:
+            raise NotFound
+        if not found.is_open:
+            return Response(found.result, 200, content_type=FHIR_JSON)
+        progress = f"waits behind {found.ahead} others" if found.ahead else "is taken next"
+        return Response(status=202, headers={"Retry-After": str(RETRY_AFTER_SECONDS), "X-Progress": progress})
+
+
+def _version(services: Services, resource_type: str, resource_id: str, version: int | None) -> Response:
+    """Answer with what was sent: nothing in it is ours but an id that it lacked."""
+    caller.require("read", resource_type)
+    found = None
+    if version is None or version < 2**31:
+        found = services.inbound.inbox.version(resource_type, resource_id, version)
+    if found is None:
+        raise NotFound
+    headers = {"ETag": f'W/"{found.version}"'}
+    if etags.is_named(request.headers.get("If-None-Match", ""), found.version):
+        return Response(status=304, headers=headers)
+    return Response(found.body, 200, headers, content_type=FHIR_JSON)
+
+
+def _add_operations(api: Blueprint, services: Services) -> None:
+    @api.post(f"/{RESPONSE}/$extract")
+    def extract_outcome() -> Response:
+        caller.require("read", RESPONSE)
+        inbound = services.inbound
+        return answer(extract.extracted(_body(services), inbound.mapping, inbound.origin()), 200)
+
+
+def _add_hints(api: Blueprint, services: Services) -> None:
+    def _hinted(site: str) -> Response:
+        caller.require("update", RESPONSE)
+        if site != services.inbound.inbox.site:
+            raise NotFound
+        services.inbound.is_hinted.set()
+        services.wake()
+        return Response(status=200)
+
+    @api.post("/subscription/<site>")
+    def hint(site: str) -> Response:
+        return _hinted(site)
+
+    @api.put(f"/subscription/<site>/{RESPONSE}/<resource_id>")
+    def hint_resource(site: str, resource_id: str) -> Response:
+        del resource_id  # what a notification says is not believed; the site is asked
+        return _hinted(site)
+
+
+def _add_metadata(api: Blueprint, services: Services) -> None:
+    started = services.now()
+
+    @functools.lru_cache(maxsize=16)
+    def statement(base_url: str) -> bytes:
+        told = capability_statement(
+            software_version=services.software_version,
+            fhir_version=services.fhir_version,
+            url=base_url,
+            started=started,
+        )
+        return answer(told, 200).get_data()
+
+    @api.get("/metadata")
+    def metadata() -> Response:
+        return Response(statement(_base_url(services)), 200, content_type=FHIR_JSON)
+
+
+def _body(services: Services) -> bytes:
+    return body.of(request, fhir_release=services.fhir_release, limit_bytes=services.body_limit_bytes)
+
+
+def _idempotency_key() -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if key and not _KEY.fullmatch(key):
+        raise RefusedError(400, "an Idempotency-Key has 1 to 255 visible ASCII characters")
+    return key
+
+
+def _response(given: Answer) -> Response:
+    content_type = FHIR_JSON if given.body else None
+    return Response(given.body, given.status, dict(given.headers), content_type=content_type)
+
+
+def _base_url(services: Services) -> str:
+    return f"{services.public_url or request.root_url.rstrip('/')}{PREFIX}"

@@ -1,202 +1,280 @@
 """What was sent to the service, stored before it is answered; the inbox loses nothing and takes nothing twice.
 
-One SQLite file of its own. Every version of every response stays, with what became of it:
+A SQLite file of its own, or tables in the ledger's PostgreSQL; several processes may work on either. Every version of
+every resource stays, with what became of it:
 
-received -> planned            its outcome is in the ledger
-         -> without_outcome    it is unusable (entered-in-error, another instrument); an outcome planned before was
-         withdrawn -> superseded         another version counts -> rejected           it was taken, but can no
-         longer be read (its patient is gone); `problem` says why
+received -> planned            a response's outcome is in the ledger
+         -> without_outcome    the response is unusable (entered-in-error, another instrument); an outcome planned
+                               before was withdrawn
+         -> kept               another resource is in the warehouse
+         -> superseded         another version counts
+         -> rejected           it was taken, but can no longer be read (its patient is gone); `problem` says why
+quarantined -> received        a person had it taken again
 
-`received` is the only state that asks for work, so a crash at any point is repaired by looking for it again.
+`received` is the only state that asks for work, so a crash at any point is repaired by looking for it again. What is
+`quarantined` was never read: its source wants what cannot be used set aside, and `problem` says why it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from integration.warehouse import open_sqlite
+from server.service.inbound import schema
+from server.service.inbound.commits import Commit
+from server.service.inbound.deferred import Deferred
+from server.service.inbound.deposits import Answer, State, Taken, Unit
+from server.service.inbound.lease import Lease
+from server.service.inbound.pulls import Pulls
+from server.service.inbound.schema import arrivals
+from server.service.inbound.submission import INPUT_TYPES
 
-SCHEMA_VERSION: Final = 1
-State = Literal["received", "planned", "without_outcome", "superseded", "rejected"]
 _BATCH: Final = 100
-
-_metadata = sa.MetaData()
-_arrivals = sa.Table(
-    "arrival",
-    _metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("site", sa.String, nullable=False),
-    sa.Column("response_id", sa.String, nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("content_hash", sa.String, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("received", sa.String, nullable=False),
-    sa.Column("request_id", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("problem", sa.String, nullable=False),
-    sa.UniqueConstraint("site", "response_id", "version"),
-    sa.UniqueConstraint("site", "content_hash"),
-    sa.Index("arrival_by_state", "site", "state", "sequence"),
-    sqlite_autoincrement=True,
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
-    """A response to store.
-
-    Attributes:
-        response_id: logical id, from the sender or given by the service.
-        content_hash: of all that was sent; the same hash is the same request.
-        body: the resource as JSON, with its id.
-        request_id: of the HTTP request.
-        expected_version: the version that must be the latest one (If-Match); None if any may be.
-    """
-
-    response_id: str
-    content_hash: str
-    body: bytes
-    request_id: str
-    expected_version: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
-    """That a response is stored.
-
-    Attributes:
-        response_id: logical id.
-        version: counted by the service for this id, from 1.
-        is_replay: whether it had been stored before.
-    """
-
-    response_id: str
-    version: int
-    is_replay: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A stored response.
+    """A stored version of a resource.
 
     Attributes:
         sequence: position in the inbox.
-        response_id: logical id.
+        resource_type: FHIR type.
+        resource_id: logical id.
+        version: from 1.
         body: the resource as JSON.
+        received: when it was stored; ISO 8601, UTC.
+        problem: why it is or was set aside; empty if it never was.
     """
 
     sequence: int
-    response_id: str
+    resource_type: str
+    resource_id: str
+    version: int
     body: bytes
+    received: str
+    problem: str
+
+    @property
+    def was_quarantined(self) -> bool:
+        """Whether it waits because a person had it taken again."""
+        return bool(self.problem)
 
 
-class VersionConflictError(Exception):
-    """The latest version is not the one that the sender expected."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantined:
+    """What was set aside, without its content.
+
+    Attributes:
+        sequence: position in the inbox; by it, it is taken again.
+        resource_type: FHIR type; empty for what is no resource.
+        resource_id: logical id.
+        caller: who sent it.
+        request_id: of the HTTP request.
+        received: when it was stored; ISO 8601, UTC.
+        problem: why.
+        length: of its content in bytes.
+    """
+
+    sequence: int
+    resource_type: str
+    resource_id: str
+    caller: str
+    request_id: str
+    received: str
+    problem: str
+    length: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """What became of a stored version; `problem` holds paths and reasons, no values."""
+
+    sequence: int
+    state: State
+    problem: str = ""
 
 
 class Inbox:
-    """The responses sent to one site's service. One object serves several threads."""
+    """What was sent to one site's service. One object serves several threads.
+
+    Attributes:
+        deferred: what is worked on after it was answered.
+        lease: which process plans.
+        pulls: what is to be read from the site, and how far that was done.
+    """
 
     def __init__(self, engine: sa.Engine, site: str, now: Callable[[], datetime]) -> None:
-        self._engine, self._site, self._now = engine, site, now
-        self._reading = engine.execution_options(is_read=True)
+        self.site, self._engine, self._now = site, engine, now
+        self._reading, self._writing = schema.reading(engine), schema.writing(engine)
+        self.deferred = Deferred(engine, site)
+        self.lease = Lease(engine, site, now)
+        self.pulls = Pulls(engine, site)
 
     @classmethod
-    def open(cls, path: Path, site: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Inbox:
-        """Open or make the file.
+    def open(cls, place: Path | str, site: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Inbox:
+        """Open or make the inbox.
+
+        Args:
+            place: a SQLite file, or a PostgreSQL URL.
+            site: whose responses come.
+            now: the clock.
 
         Raises:
-            InputError: it cannot be opened, is no database, or was written by a newer version.
+            InputError: it cannot be opened, is no database, or was written by another version.
+            ConfigurationError: the URL cannot be used, or the driver is not installed.
         """
-        return cls(open_sqlite(path, _metadata, SCHEMA_VERSION), site, now)
+        return cls(schema.open_engine(place), site, now)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._engine.dispose()
 
-    def find(self, content_hash: str) -> Receipt | None:
-        """Return the receipt of what was stored with this content, None if nothing was."""
-        with self._reading.connect() as connection:
-            return self._replay(connection, content_hash)
-
-    def store(self, arrival: Arrival) -> Receipt:
-        """Store a response; when this returns, it is on the disk. The same content again gives the first receipt.
+    def check_writable(self) -> None:
+        """Write, and take it back.
 
         Raises:
-            VersionConflictError: `expected_version` is not the latest version.
-            sqlalchemy.exc.DBAPIError: the disk or the database refuses.
+            sqlalchemy.exc.DBAPIError, LedgerError: the disk or the database refuses.
         """
-        with self._engine.begin() as connection:
-            if replay := self._replay(connection, arrival.content_hash):
-                return replay
-            latest = self._latest_version(connection, arrival.response_id)
-            if arrival.expected_version not in (None, latest):
-                raise VersionConflictError
-            connection.execute(_arrivals.insert().values(self._row(arrival, latest + 1)))
-        return Receipt(response_id=arrival.response_id, version=latest + 1, is_replay=False)
+        with self._writing.connect() as connection, connection.begin() as transaction:
+            connection.execute(arrivals.delete().where(sa.false()))
+            transaction.rollback()
+
+    def write(self, units: Sequence[Unit]) -> Sequence[Taken | Exception]:
+        """Store several units in one transaction; when this returns, they are on the disk.
+
+        Returns:
+            What became of each: a VersionConflictError or KeyReusedError concerns one unit only.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, LedgerError: the disk or the database refuses; nothing was stored.
+        """
+        with self._writing.begin() as connection:
+            schema.alone(connection)
+            commit = Commit(connection, self.site, now=self._timestamp(), new_id=lambda: uuid.uuid4().hex)
+            return commit.take(units)
+
+    def find(self, unit: Unit) -> Answer | None:
+        """Return the answer that a unit got before; None if it is new.
+
+        Raises:
+            KeyReusedError: its key was used for other content.
+        """
+        with self._reading.connect() as connection:
+            return Commit(connection, self.site, now="", new_id=str).find(unit)
+
+    def newest_sequence(self) -> int:
+        """Return the position of what was stored last, by any process; 0 if nothing was."""
+        query = sa.select(sa.func.max(arrivals.c.sequence))
+        with self._reading.connect() as connection:
+            return connection.scalar(query) or 0
 
     def waiting(self, after: int = 0) -> list[Entry]:
-        """Return the next responses, in order of arrival, that nothing was made of yet."""
-        columns = _arrivals.c
+        """Return the next resources, in order of arrival, that nothing was made of yet."""
+        columns = arrivals.c
         query = self._entries().where(columns.state == "received", columns.sequence > after).limit(_BATCH)
         return self._read(query)
 
-    def versions(self, response_id: str) -> list[Entry]:
-        """Return all versions of a response in order of arrival."""
-        return self._read(self._entries().where(_arrivals.c.response_id == response_id))
+    def versions(self, resource_type: str, resource_ids: Iterable[str]) -> list[Entry]:
+        """Return all versions of these resources that were not set aside, in order of arrival."""
+        ids = sorted(set(resource_ids))
+        columns = arrivals.c
+        query = self._entries().where(columns.resource_type == resource_type, columns.resource_id.in_(ids))
+        return self._read(query.where(columns.state != "quarantined"))
 
-    def settle(self, sequence: int, state: State, problem: str = "") -> None:
-        """Record what became of a response; `problem` holds paths and reasons, no values."""
-        statement = _arrivals.update().where(_arrivals.c.sequence == sequence)
-        with self._engine.begin() as connection:
-            connection.execute(statement.values(state=state, problem=problem))
+    def version(self, resource_type: str, resource_id: str, version: int | None = None) -> Entry | None:
+        """Return one version of a resource, the latest if none is named; None if there is none.
+
+        What was set aside is not among them: nothing was made of it.
+        """
+        columns = arrivals.c
+        query = self._entries(columns.version.desc()).where(
+            columns.resource_type == resource_type, columns.resource_id == resource_id, columns.state != "quarantined"
+        )
+        if version is not None:
+            query = query.where(columns.version == version)
+        return next(iter(self._read(query.limit(1))), None)
+
+    def settle(self, settled: Sequence[Settled], holder: str = "") -> bool:
+        """Record what became of stored versions.
+
+        Args:
+            settled: all in one transaction.
+            holder: who plans; empty if nobody else can.
+
+        Returns:
+            Whether the holder still had the lease. If it had not, another planner may have planned newer versions,
+            which an older plan undid: then all versions of these resources are to be planned again.
+        """
+        columns = arrivals.c
+        with self._writing.begin() as connection:
+            is_ours = not holder or self.lease.is_held(connection, holder)
+            for one in settled:
+                statement = arrivals.update().where(columns.sequence == one.sequence)
+                connection.execute(statement.values(state=one.state, problem=one.problem))
+            if not is_ours:
+                _plan_again(connection, self.site, [one.sequence for one in settled])
+        return is_ours
+
+    def quarantined(self, after: int = 0, limit: int = _BATCH) -> list[Quarantined]:
+        """Return what was set aside, in order of arrival, for a person to see."""
+        columns = arrivals.c
+        names = [name for name in Quarantined.__slots__ if name != "length"]
+        query = sa.select(*(columns[name] for name in names), sa.func.length(columns.body).label("length")).where(
+            columns.site == self.site, columns.state == "quarantined", columns.sequence > after
+        )
+        with self._reading.connect() as connection:
+            rows = connection.execute(query.order_by(columns.sequence).limit(limit)).mappings()
+            return [Quarantined(**row) for row in rows]
+
+    def take_again(self, sequences: Iterable[int]) -> int:
+        """Have what was set aside read again; returns how many that are. What still cannot be used is set aside again.
+
+        What is no resource, or of a type that no view reads, stays.
+        """
+        columns = arrivals.c
+        statement = arrivals.update().where(
+            columns.site == self.site,
+            columns.state == "quarantined",
+            columns.resource_type.in_(INPUT_TYPES),
+            columns.sequence.in_(list(sequences)),
+        )
+        with self._writing.begin() as connection:
+            return connection.execute(statement.values(state="received")).rowcount
 
     def counts(self) -> dict[str, int]:
         """Return how many stored versions are in each state."""
-        query = sa.select(_arrivals.c.state, sa.func.count()).where(_arrivals.c.site == self._site)
+        query = sa.select(arrivals.c.state, sa.func.count()).where(arrivals.c.site == self.site)
         with self._reading.connect() as connection:
-            return {row[0]: row[1] for row in connection.execute(query.group_by(_arrivals.c.state))}
+            return {row[0]: row[1] for row in connection.execute(query.group_by(arrivals.c.state))}
 
-    def _entries(self) -> sa.Select[Any]:
-        columns = _arrivals.c
-        query = sa.select(columns.sequence, columns.response_id, columns.body)
-        return query.where(columns.site == self._site).order_by(columns.sequence)
+    def _timestamp(self) -> str:
+        return self._now().isoformat(timespec="milliseconds")
+
+    def _entries(self, *order: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        query = sa.select(*(arrivals.c[name] for name in Entry.__slots__))
+        return query.where(arrivals.c.site == self.site).order_by(*(order or (arrivals.c.sequence,)))
 
     def _read(self, query: sa.Select[Any]) -> list[Entry]:
         with self._reading.connect() as connection:
-            rows = connection.execute(query)
-            return [Entry(sequence=row.sequence, response_id=row.response_id, body=row.body) for row in rows]
+            return [Entry(**row) for row in connection.execute(query).mappings()]
 
-    def _replay(self, connection: sa.Connection, content_hash: str) -> Receipt | None:
-        columns = _arrivals.c
-        query = sa.select(columns.response_id, columns.version).where(
-            columns.site == self._site, columns.content_hash == content_hash
+
+def _plan_again(connection: sa.Connection, site: str, sequences: Sequence[int]) -> None:
+    columns = arrivals.c
+    found = connection.execute(
+        sa.select(columns.resource_type, columns.resource_id).where(columns.sequence.in_(sequences)).distinct()
+    ).all()
+    for row in found:
+        settled = arrivals.update().where(
+            columns.site == site,
+            columns.resource_type == row.resource_type,
+            columns.resource_id == row.resource_id,
+            columns.state != "quarantined",
         )
-        row = connection.execute(query).first()
-        return Receipt(response_id=row.response_id, version=row.version, is_replay=True) if row else None
-
-    def _latest_version(self, connection: sa.Connection, response_id: str) -> int:
-        columns = _arrivals.c
-        query = sa.select(sa.func.max(columns.version)).where(
-            columns.site == self._site, columns.response_id == response_id
-        )
-        return connection.scalar(query) or 0
-
-    def _row(self, arrival: Arrival, version: int) -> dict[str, Any]:
-        return {
-            "site": self._site,
-            "response_id": arrival.response_id,
-            "version": version,
-            "content_hash": arrival.content_hash,
-            "body": arrival.body,
-            "received": self._now().isoformat(timespec="milliseconds"),
-            "request_id": arrival.request_id,
-            "state": "received",
-            "problem": "",
-        }
+        connection.execute(settled.values(state="received", problem=""))

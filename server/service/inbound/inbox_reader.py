@@ -1,28 +1,35 @@
 """From the inbox to the ledger: each stored response that counts becomes a planned outcome, or withdraws one.
 
+Resources of other types are put into the warehouse, where they are already unless a process was killed in between.
 Every step may be repeated: the ledger knows an outcome by its derived identifiers, and the inbox is settled
-afterwards. One reader serves an inbox at a time.
+afterwards. One reader serves an inbox at a time, by a lease.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from integration import outcomes
 from integration.errors import DeliveryError
 from integration.intake import Rejection
 from integration.intake.newest import Newest, header
 from integration.records import Response
-from server.service.inbound.inbox import Entry, Inbox, State
+from server.service.inbound.deposits import State
+from server.service.inbound.inbox import Entry, Inbox, Settled
+from server.service.inbound.submission import RESPONSE
 
 logger = logging.getLogger(__name__)
 
 ReadResponse = Callable[[bytes], Response | Rejection]
 """Reads and scores one QuestionnaireResponse given as JSON (`integration.intake.read_response`)."""
+ReadOther = Callable[[str, str, bytes], Rejection | None]
+"""Reads a resource of another type, given its type, its id and its JSON; None if nothing is wrong with it."""
+Keep = Callable[[Sequence[bytes]], object]
+"""Puts resources into the warehouse."""
 
 
 class Planner(Protocol):
@@ -40,9 +47,9 @@ class Sweep:
     """What one look at the inbox came to.
 
     Attributes:
-        settled: responses that were brought to their state.
+        settled: resources that were brought to their state.
         postponed: responses whose patient could not be asked for, because the EHR's server is away.
-        failed: responses that met an unforeseen fault.
+        failed: resources that met an unforeseen fault.
 
     What is postponed or failed is tried again at the next sweep.
     """
@@ -50,6 +57,16 @@ class Sweep:
     settled: int = 0
     postponed: int = 0
     failed: int = 0
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What is about to be done with an entry."""
+
+    settled: Settled
+    response_id: str = ""
+    outcome: outcomes.Outcome | None = None
+    is_withdrawn: bool = False
 
 
 class InboxReader:
@@ -60,57 +77,120 @@ class InboxReader:
         read: reads and scores one.
         planner: plans outcomes.
         origin: the site and what computes, as of now.
+        read_other: reads one of another type.
+        keep: puts those into the warehouse.
+        holder: who plans, for the lease; empty if nobody else can.
     """
 
     def __init__(
-        self, *, inbox: Inbox, read: ReadResponse, planner: Planner, origin: Callable[[], outcomes.Origin]
+        self,
+        *,
+        inbox: Inbox,
+        read: ReadResponse,
+        planner: Planner,
+        origin: Callable[[], outcomes.Origin],
+        read_other: ReadOther = lambda *_: None,
+        keep: Keep = lambda _: None,
+        holder: str = "",
     ) -> None:
         self._inbox, self._read, self._planner, self._origin = inbox, read, planner, origin
+        self._read_other, self._keep, self._holder = read_other, keep, holder
 
-    def plan_waiting(self) -> Sweep:
-        """Settle everything that waits. A response that fails holds up no other."""
+    def plan_waiting(self, go_on: Callable[[], bool] = lambda: True) -> Sweep:
+        """Settle everything that waits. A resource that fails holds up no other.
+
+        Args:
+            go_on: asked before each batch; False ends the sweep, and what waits then is left to another.
+        """
         counts: Counter[str] = Counter()
         after = 0
-        while batch := self._inbox.waiting(after):
-            counts.update(self._settle(entry) for entry in batch)
+        while go_on() and (batch := self._inbox.waiting(after)):
+            counts.update(self._settle(batch))
             after = batch[-1].sequence
         return Sweep(**counts)
 
-    def _settle(self, entry: Entry) -> Literal["settled", "postponed", "failed"]:
-        # Of an error its type only: a message or a traceback may quote the body.
-        facts = {"response": entry.response_id}
+    def _settle(self, batch: Sequence[Entry]) -> Counter[str]:
+        """Settle a batch in few transactions, or one by one where that fails."""
         try:
-            state, problem = self._planned(entry)
-            self._inbox.settle(entry.sequence, state, problem)
-        except DeliveryError as error:
-            facts |= {"action": "response_postponed", "error": type(error).__name__}
+            newest = self._newest(batch)
+            found = [(entry, self._try(entry, newest)) for entry in batch]
+            done = [(entry, one) for entry, one in found if isinstance(one, _Judged)]
+            self._carry_out([one for _, one in done], [entry for entry, _ in done])
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not stop those behind it
+            if len(batch) == 1:
+                return Counter({self._failed(batch[0], error): 1})
+            return sum((self._settle([entry]) for entry in batch), Counter())
+        for entry, one in done:
+            self._tell(entry, one.settled)
+        names = ("settled" if isinstance(one, _Judged) else one for _, one in found)
+        return Counter(names)
+
+    def _try(self, entry: Entry, newest: Newest) -> _Judged | str:
+        try:
+            return self._judged(entry, newest)
+        except Exception as error:  # noqa: BLE001 - likewise
+            return self._failed(entry, error)
+
+    def _failed(self, entry: Entry, error: Exception) -> str:
+        # Of an error its type only: a message or a traceback may quote the body.
+        facts = {"response": entry.resource_id, "error": type(error).__name__}
+        if isinstance(error, DeliveryError):
+            facts["action"] = "response_postponed"
             logger.warning("a response waits: the EHR's server cannot be asked about its patient", extra=facts)
             return "postponed"
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one response must not stop those behind it
-            facts |= {"action": "response_failed", "error": type(error).__name__}
-            logger.error("a response could not be planned", extra=facts)
-            return "failed"
-        level = logging.WARNING if state == "rejected" else logging.INFO
-        logger.log(level, "response %s", state, extra={"action": f"response_{state}"} | facts)
-        return "settled"
+        logger.error("a response could not be planned", extra=facts | {"action": "response_failed"})
+        return "failed"
 
-    def _planned(self, entry: Entry) -> tuple[State, str]:
-        if not self._counts(entry):
-            return "superseded", ""
+    def _judged(self, entry: Entry, newest: Newest) -> _Judged:
+        name, sequence = entry.resource_id, entry.sequence
+        if not newest.counts((entry.resource_type, name), sequence):
+            return _Judged(Settled(sequence=sequence, state="superseded"))
+        if entry.resource_type != RESPONSE:
+            problem = self._read_other(entry.resource_type, name, entry.body)
+            return _Judged(_rejected(entry, problem) if problem else Settled(sequence=sequence, state="kept"))
         response = self._read(entry.body)
         if isinstance(response, Rejection):
-            return "rejected", f"{response.path}: {response.problem}"
-        origin = self._origin()
+            return _Judged(_rejected(entry, response))
         if response.has_outcome:
-            self._planner.plan(outcomes.device(origin), [outcomes.build(response, origin)])
-            return "planned", ""
-        self._planner.withdraw(entry.response_id, reason=response.reason)
-        return "without_outcome", response.reason
+            outcome = outcomes.build(response, self._origin())
+            return _Judged(Settled(sequence=sequence, state="planned"), name, outcome)
+        without = Settled(sequence=sequence, state="without_outcome", problem=response.reason)
+        return _Judged(without, name, is_withdrawn=True)
 
-    def _counts(self, entry: Entry) -> bool:
-        """Whether this is the version that counts among all that arrived, by the rule that files are read with."""
+    def _carry_out(self, judged: Sequence[_Judged], entries: Sequence[Entry]) -> None:
+        planned = [one.outcome for one in judged if one.outcome is not None]
+        if planned:
+            self._planner.plan(outcomes.device(self._origin()), planned)
+        for one in judged:
+            if one.is_withdrawn:
+                self._planner.withdraw(one.response_id, reason=one.settled.problem)
+        kept = [entry.body for one, entry in zip(judged, entries, strict=True) if one.settled.state == "kept"]
+        if kept:
+            self._keep(kept)
+        if judged and not self._inbox.settle([one.settled for one in judged], self._holder):
+            logger.warning(
+                "another process plans now; what was planned here is planned again", extra={"action": "lease_lost"}
+            )
+
+    def _newest(self, batch: Sequence[Entry]) -> Newest:
+        """Return which versions count among all that arrived, by the rule that files are read with."""
         newest = Newest()
-        key = ("QuestionnaireResponse", entry.response_id)
-        for version in self._inbox.versions(entry.response_id):
-            newest.see(key, header(version.body), version.sequence)
-        return newest.counts(key, entry.sequence)
+        by_type: dict[str, set[str]] = {}
+        for entry in batch:
+            by_type.setdefault(entry.resource_type, set()).add(entry.resource_id)
+        for resource_type, ids in by_type.items():
+            for version in self._inbox.versions(resource_type, ids):
+                newest.see((resource_type, version.resource_id), header(version.body), version.sequence)
+        return newest
+
+    @staticmethod
+    def _tell(entry: Entry, settled: Settled) -> None:
+        level = logging.WARNING if settled.state in ("rejected", "quarantined") else logging.INFO
+        facts = {"action": f"response_{settled.state}", "response": entry.resource_id}
+        logger.log(level, "response %s", settled.state, extra=facts)
+
+
+def _rejected(entry: Entry, rejection: Rejection) -> Settled:
+    problem = ": ".join(filter(None, (rejection.path, rejection.problem)))
+    state: State = "quarantined" if entry.was_quarantined else "rejected"
+    return Settled(sequence=entry.sequence, state=state, problem=problem)

@@ -1,87 +1,147 @@
-"""The body of a request as one resource with an identity; knows no storage and no web framework."""
+"""One resource as it was sent, with an identity; knows no storage and no web framework."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import uuid
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-import msgspec
-
+from integration.intake import READ_TYPES, logical_id
 from integration.outcomes import Resource
+from server.service.inbound import strict_json
 from server.service.operation_outcome import RefusedError
 
-RESOURCE_TYPE: Final = "QuestionnaireResponse"
-_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_decoder = msgspec.json.Decoder(float_hook=Decimal)  # a decimal's digits are kept as they were sent
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_canonical_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+INPUT_TYPES: Final = READ_TYPES
+"""What the mapping's views read, and so what is taken."""
+RESPONSE: Final = "QuestionnaireResponse"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
-    """One QuestionnaireResponse as it was sent.
+    """A resource as it was sent.
 
     Attributes:
-        response_id: its logical id; empty if it was sent without one.
+        resource_type: one of INPUT_TYPES.
+        resource_id: its logical id; given by the service if it was sent without one.
         content_hash: SHA-256 (hex) of all its content, whatever the order of keys and the white space; two requests
             with one hash are one request and its repetition. Its `meta` belongs to it, so that a source that goes
             back to an earlier content in a new version says something new.
-        body: as sent.
+        body: as sent, with the id.
+        version_key: of its identifier and `meta.versionId` with what it says, whatever its `meta.lastUpdated`; empty
+            if it lacks either.
     """
 
-    response_id: str
+    resource_type: str
+    resource_id: str
     content_hash: str
     body: bytes
-
-    def with_id(self, new_id: Callable[[], str]) -> tuple[str, bytes]:
-        """Return its id and its body, with a new id in both if it has none."""
-        if self.response_id:
-            return self.response_id, self.body
-        response_id = new_id()
-        with _faults_refused():
-            return response_id, _encoder.encode({**_decoder.decode(self.body), "id": response_id})
+    version_key: str = ""
 
 
-def read(body: bytes, *, url_id: str | None = None) -> Submission:
+def read(body: bytes, resource_type: str, *, url_id: str | None = None) -> Submission:
     """Read the body of a create (no id in the URL) or of an update.
 
     Raises:
         RefusedError: 400 if it is no JSON object or its id does not fit; 422 if it is of another type.
     """
-    resource = _json_object(body)
-    if resource.get("resourceType") != RESOURCE_TYPE:
-        raise RefusedError(422, f"only {RESOURCE_TYPE} is taken here", expression="resourceType")
-    response_id = resource.get("id", "")
-    if "id" in resource and not (isinstance(response_id, str) and _ID.fullmatch(response_id)):
-        raise RefusedError(400, "an id has 1 to 64 of A-Z, a-z, 0-9, '-' and '.'", expression=f"{RESOURCE_TYPE}.id")
-    if url_id is not None and url_id != response_id:
-        raise RefusedError(400, "the id in the body must be the one in the URL", expression=f"{RESOURCE_TYPE}.id")
-    with _faults_refused():
-        content_hash = hashlib.sha256(_canonical_encoder.encode(resource)).hexdigest()
-    return Submission(response_id=response_id, content_hash=content_hash, body=body)
+    if problem := strict_json.problem_at_start(body):
+        raise RefusedError(400, problem)
+    resource, canonical = strict_json.read(body)
+    return of(resource, canonical, resource_type, url_id=url_id, body=body)
 
 
-def _json_object(body: bytes) -> Resource:
-    with _faults_refused():
-        resource: Any = _decoder.decode(body)
-    if not isinstance(resource, dict):
-        raise RefusedError(400, "the body is not a FHIR resource: not a JSON object")
-    return resource
+def of(
+    resource: Resource, canonical: bytes, resource_type: str, *, url_id: str | None = None, body: bytes = b""
+) -> Submission:
+    """Return a resource that was read already as a submission.
+
+    Args:
+        resource: as JSON values.
+        canonical: the same in the one way to write it.
+        resource_type: what it must be.
+        url_id: the id that it must have; None if it may have any or none.
+        body: as sent; empty where only the canonical form is there.
+
+    Raises:
+        RefusedError: 400 if its id does not fit; 422 if it is of another type.
+    """
+    if resource.get("resourceType") != resource_type:
+        raise RefusedError(422, f"only {resource_type} is taken here", expression="resourceType")
+    own = _own_id(resource, resource_type)
+    if url_id is not None and url_id != own:
+        raise RefusedError(400, "the id in the body must be the one in the URL", expression=f"{resource_type}.id")
+    content_hash = hashlib.sha256(canonical).hexdigest()
+    given = own or given_id(resource, content_hash)
+    return Submission(
+        resource_type=resource_type,
+        resource_id=given,
+        content_hash=content_hash,
+        body=(body or canonical) if own else strict_json.encode({**resource, "id": given}),
+        version_key=_version_key(resource),
+    )
 
 
-@contextmanager
-def _faults_refused() -> Iterator[None]:
-    """Refuse what cannot be read or written as JSON; one that can just be read may be nested too deep to be written."""
-    try:
-        yield
-    except RecursionError as error:
-        raise RefusedError(400, "the body is nested too deep") from error
-    except InvalidOperation as error:
-        raise RefusedError(400, "the body holds a number that is too large") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RefusedError(400, "the body is not JSON") from error
+def given_id(resource: Resource, content_hash: str) -> str:
+    """Return the id of a resource that was sent without one: always the same for the same.
+
+    A response's identifier is that of one filled-in form, so what comes with the same one is a version of the same
+    response. Everything else is known by its content.
+    """
+    identifier = _identifier(resource) if resource.get("resourceType") == RESPONSE else ""
+    digest = digest_of("identifier", identifier) if identifier else content_hash
+    return str(uuid.UUID(digest[:32]))
+
+
+def digest_of(*parts: str) -> str:
+    """Return the SHA-256 (hex) of the parts, no two lists of which are one."""
+    return hashlib.sha256(b"".join(b"%d:%b" % (len(part.encode()), part.encode()) for part in parts)).hexdigest()
+
+
+def require_input(resource_type: object) -> str:
+    """Return a resource's type if a view reads it.
+
+    Raises:
+        RefusedError: 422.
+    """
+    if isinstance(resource_type, str) and resource_type in INPUT_TYPES:
+        return resource_type
+    raise RefusedError(
+        422,
+        f"no view of this study reads this type; what is read is {', '.join(INPUT_TYPES)}",
+        expression="resourceType",
+    )
+
+
+def unreadable(body: bytes) -> Submission:
+    """Return what is no resource, or none that is read, as something that can be set aside."""
+    content_hash = hashlib.sha256(body).hexdigest()
+    return Submission(resource_type="", resource_id=content_hash, content_hash=content_hash, body=body)
+
+
+def _own_id(resource: Resource, resource_type: str) -> str:
+    if "id" not in resource:
+        return ""
+    own = resource["id"]
+    if not logical_id.is_valid(own):
+        raise RefusedError(400, "an id has 1 to 64 of A-Z, a-z, 0-9, '-' and '.'", expression=f"{resource_type}.id")
+    return own
+
+
+def _identifier(resource: Resource) -> str:
+    """Return the first identifier that has a value, as text; empty if there is none."""
+    found = resource.get("identifier")
+    for one in found if isinstance(found, list) else [found]:
+        if isinstance(one, dict) and isinstance(one.get("value"), str) and one["value"]:
+            return f"{one.get('system') or ''}|{one['value']}"
+    return ""
+
+
+def _version_key(resource: Resource) -> str:
+    meta: Any = resource.get("meta")
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    if not isinstance(version, str) or not (identifier := _identifier(resource)):
+        return ""
+    plain = {**resource, "meta": {name: value for name, value in meta.items() if name != "lastUpdated"}}
+    says = hashlib.sha256(strict_json.encode(plain)).hexdigest()
+    return digest_of("version", str(resource.get("resourceType")), identifier, version, says)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from server.service.inbound.inbox_reader import InboxReader
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5.0
+POLL_SECONDS = 0.2
 DELIVERIES_PER_SWEEP = 200
 
 
@@ -27,25 +29,43 @@ class Deliver(Protocol):
 
 
 class Step:
-    """One round: plan what waits in the inbox, then deliver what is due.
+    """One round: take what was to be taken later, plan what waits in the inbox, then deliver what is due.
 
     Args:
         reader: from the inbox to the ledger.
         deliver: from the ledger to the EHR's server.
+        before: what is done first, in order; each may raise a DeliveryError, which puts off that one only.
+        is_leader: whether this process is the one that works; asked again and again, which keeps it so.
     """
 
-    def __init__(self, reader: InboxReader, deliver: Deliver) -> None:
-        self._reader, self._deliver = reader, deliver
+    def __init__(
+        self,
+        reader: InboxReader,
+        deliver: Deliver,
+        *,
+        before: tuple[Callable[[], object], ...] = (),
+        is_leader: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._reader, self._deliver, self._before, self._is_leader = reader, deliver, before, is_leader
 
     def __call__(self) -> bool:
         """Return whether all went well; that the EHR's server is away is not ill, it is waited for."""
-        failed = self._reader.plan_waiting().failed
+        for one in self._before:
+            if not self._is_leader():
+                return True
+            self._put_off(one)
+        sweep = self._reader.plan_waiting(self._is_leader)
+        if self._is_leader():
+            self._put_off(lambda: self._deliver(DELIVERIES_PER_SWEEP))
+        return not sweep.failed
+
+    @staticmethod
+    def _put_off(work: Callable[[], object]) -> None:
         try:
-            self._deliver(DELIVERIES_PER_SWEEP)
+            work()
         except DeliveryError as error:
             facts = {"action": "delivery_postponed", "error": type(error).__name__}
             logger.warning("delivery is put off until the next sweep", extra=facts)
-        return not failed
 
 
 class Worker:
@@ -56,10 +76,25 @@ class Worker:
     Args:
         step: returns whether all went well.
         sweep_seconds: the longest pause between two steps.
+        poll: asked every `poll_seconds` in between; True: there is something to do that another process stored.
+        poll_seconds: the pause between two such questions.
+        on_start: called before the first step.
+        on_stop: called after the last one.
     """
 
-    def __init__(self, step: Callable[[], bool], *, sweep_seconds: float = SWEEP_SECONDS) -> None:
+    def __init__(
+        self,
+        step: Callable[[], bool],
+        *,
+        sweep_seconds: float = SWEEP_SECONDS,
+        poll: Callable[[], bool] | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        on_start: Callable[[], object] = lambda: None,
+        on_stop: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._on_start, self._on_stop = on_start, on_stop
         self._step, self._sweep_seconds = step, sweep_seconds
+        self._poll, self._poll_seconds = poll, poll_seconds
         self._woken, self._stopping = threading.Event(), threading.Event()
         self._went_well = True
         self._thread = threading.Thread(target=self._run, name="outcome-worker", daemon=True)
@@ -88,15 +123,33 @@ class Worker:
         """Whether the thread runs and its last step went well."""
         return self._thread.is_alive() and self._went_well
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def _run(self) -> None:
+        self._on_start()
         while not self._stopping.is_set():
             self._woken.clear()
-            self._went_well = self._try_step()
-            self._woken.wait(self._sweep_seconds)
+            self._went_well = self._tried(self._step)
+            self._pause()
+        self._tried(lambda: bool(self._on_stop()))
 
-    def _try_step(self) -> bool:
+    def _pause(self) -> None:
+        """Wait until woken, or until there is something to do."""
+        if self._poll is None:
+            self._woken.wait(self._sweep_seconds)
+            return
+        ends = time.monotonic() + self._sweep_seconds
+        while (left := ends - time.monotonic()) > 0:
+            if self._woken.wait(min(left, self._poll_seconds)) or self._tried(self._poll):
+                return
+
+    @staticmethod
+    def _tried(work: Callable[[], bool]) -> bool:
         try:
-            return self._step()
+            return work()
         except Exception as error:  # noqa: BLE001 - a thread that ends in silence would deliver nothing for weeks
             facts = {"action": "worker_failed", "error": type(error).__name__}
             logger.error("a step of the worker failed; it is tried again", extra=facts)

@@ -18,11 +18,14 @@ from integration import intake, mapping, msis29, outcomes
 from integration.mapping import Mapping
 from integration.records import Response
 from integration.settings import Settings, Site
+from integration.warehouse import Warehouse
 from server.jobs import stores
 from server.ledger import Ledger
 from server.service.app import create_app
+from server.service.inbound import assembly as inbound
 from server.service.inbound.inbox import Inbox
 from server.service.inbound.inbox_reader import InboxReader
+from server.service.inbound.reading import ResourceReader
 from server.service.operations import assembly as operations
 from server.service.services import Services
 
@@ -46,7 +49,9 @@ class Service:
         services: what the application was made from.
         inbox: where responses are stored.
         ledger: where outcomes are planned.
-        reader: from the one to the other; nobody calls it but the test.
+        warehouse: where resources of other types are.
+        reader: from the inbox to the ledger; nobody calls it but the test.
+        read: reads and scores one response.
         patients: who is known.
         wakes: an entry for each time that the worker was woken.
         health: set `is_working` in it to False for an ill worker.
@@ -56,7 +61,9 @@ class Service:
     services: Services
     inbox: Inbox
     ledger: Ledger
+    warehouse: Warehouse
     reader: InboxReader
+    read: Callable[[bytes], Response | intake.Rejection]
     patients: set[str]
     wakes: list[str]
     health: dict[str, bool]
@@ -85,9 +92,20 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
     stack = ExitStack()
     patients, wakes, health, ids = {"p1", "p2"}, list[str](), {"is_working": True}, itertools.count(1)
 
-    def read(body: bytes) -> Response | intake.Rejection:
-        return intake.read_response(study, body, lambda subject: subject if subject in patients else None)
+    warehouse = stack.enter_context(Warehouse.open(tmp_path / "warehouse.sqlite", now=lambda: NOW))
 
+    def fetch(patient_id: str) -> bytes | None:
+        if patient_id in patients:
+            return json.dumps({"resourceType": "Patient", "id": patient_id}).encode()
+        return warehouse.read("north", "Patient", patient_id)
+
+    clock = itertools.count(step=100)  # every look is past what is remembered
+    resources = ResourceReader(study, fetch, clock=lambda: float(next(clock)))
+
+    def read(body: bytes) -> Response | intake.Rejection:
+        return intake.read_response(study, body, resources.find)
+
+    new_id = lambda: f"given-{next(ids)}"  # noqa: E731 - short, and used twice
     settings = Settings(folder=tmp_path, state_folder=tmp_path / "state")
     watched = operations.assembled(
         settings,
@@ -99,13 +117,21 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         versions=("0.1.0", "4.0.1"),
         service=os.getpid(),
     )
+    taking = inbound.inbound(
+        inbound.Stores(ledger=ledger, warehouse=warehouse, inbox=inbox),
+        NORTH,
+        study,
+        resources,
+        most_entries=50,
+        now=lambda: NOW,
+        new_id=new_id,
+    )
     services = Services(
-        inbox=inbox,
-        read=read,
+        inbound=taking,
         wake=lambda: wakes.append("woken"),
         is_working=lambda: health["is_working"],
         now=lambda: NOW,
-        new_id=lambda: f"given-{next(ids)}",
+        new_id=new_id,
         software_version="0.1.0",
         operations=stack.enter_context(watched),
         body_limit_bytes=20_000,
@@ -115,13 +141,26 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         services=services,
         inbox=inbox,
         ledger=ledger,
-        reader=InboxReader(inbox=inbox, read=read, planner=stores.planner(ledger, NORTH), origin=lambda: origin),
+        reader=InboxReader(
+            inbox=inbox,
+            read=read,
+            planner=stores.planner(ledger, NORTH),
+            origin=lambda: origin,
+            read_other=lambda *resource: _rejection(resources(*resource)),
+            keep=lambda bodies: warehouse.store("north", bodies),
+        ),
+        read=read,
+        warehouse=warehouse,
         patients=patients,
         wakes=wakes,
         health=health,
     )
     stack.close()
     inbox.close()
+
+
+def _rejection(read: Response | intake.Rejection | None) -> intake.Rejection | None:
+    return read if isinstance(read, intake.Rejection) else None
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from integration import outcomes
 from integration.errors import ServerUnreachableError
 from integration.settings import Site
 from server.jobs import stores
-from server.service.inbound.inbox import Arrival
+from server.service.inbound.inbox import Settled
 from server.service.inbound.inbox_reader import InboxReader, Sweep
 
 KINDS = ("panel", "physical", "psychological", "provenance")
@@ -45,8 +45,10 @@ def test_a_crash_between_planning_and_settling_is_repaired(service: Any, body: A
     service.post(body())
     service.reader.plan_waiting()
     before = service.planned()
-    (entry,) = service.inbox.versions("r1")
-    service.inbox.settle(entry.sequence, "received")  # as if the process had been killed before it
+    (entry,) = service.inbox.versions("QuestionnaireResponse", ["r1"])
+    service.inbox.settle(
+        [Settled(sequence=entry.sequence, state="received")]
+    )  # as if the process had been killed before it
 
     assert service.reader.plan_waiting() == Sweep(settled=1)
     assert service.planned() == before
@@ -137,7 +139,7 @@ def test_a_response_that_fails_holds_up_no_other_and_is_tried_again(
     def read(sent: bytes) -> Any:
         if json.loads(sent)["id"] == "b":
             raise RuntimeError("Zylpha-4711")
-        return service.services.read(sent)
+        return service.read(sent)
 
     reader = InboxReader(
         inbox=service.inbox, read=read, planner=stores.planner(service.ledger, NORTH), origin=lambda: origin
@@ -168,9 +170,6 @@ def test_a_response_whose_patient_cannot_be_asked_for_waits_and_is_not_ill(
 
 def test_more_than_one_batch_is_settled_in_one_sweep(service: Any, body: Any) -> None:
     for number in range(101):
-        arrival = Arrival(
-            response_id=f"n{number}", content_hash=f"h{number}", body=body(id=f"n{number}"), request_id=""
-        )
-        service.inbox.store(arrival)
+        service.post(body(id=f"n{number}"))
 
     assert service.reader.plan_waiting() == Sweep(settled=101)

@@ -1,0 +1,177 @@
+"""Put together what takes what engines send, and the worker behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from integration import intake, origin
+from integration.errors import ServerRefusedError
+from integration.intake import Rejection
+from integration.mapping import Mapping
+from integration.records import Response
+from integration.settings import Settings, Site
+from integration.sources.client import FhirClient
+from integration.warehouse import Warehouse
+from server.jobs import chart, stores
+from server.ledger import Ledger
+from server.service.inbound.deposits import Deposit
+from server.service.inbound.desk import Desk
+from server.service.inbound.group_commit import GroupCommit
+from server.service.inbound.inbound import Inbound
+from server.service.inbound.inbox import Inbox
+from server.service.inbound.inbox_reader import InboxReader
+from server.service.inbound.leadership import Leadership
+from server.service.inbound.pulling import Puller
+from server.service.inbound.reading import ReadResource, ResourceReader
+from server.service.inbound.submission import RESPONSE
+from server.service.inbound.withholding import Withholding
+from server.service.inbound.worker import Step, Worker
+
+logger = logging.getLogger(__name__)
+_GONE = (404, 410)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatientFetcher:
+    """Finds Patients in the warehouse, else on the site's server, which it then keeps in the warehouse."""
+
+    site: Site
+    warehouse: Warehouse
+    connect: Callable[[], FhirClient]
+
+    def __call__(self, patient_id: str) -> bytes | None:
+        """Return a Patient as JSON; None if neither knows one of this id."""
+        held = self.warehouse.read(self.site.name, "Patient", patient_id)
+        if held is not None:
+            return held
+        try:
+            with self.connect() as client:  # one a look-up: requests come in many threads, a connection serves one
+                body = client.read("Patient", patient_id).body
+        except ServerRefusedError as error:
+            if error.status in _GONE:
+                return None
+            raise
+        self.warehouse.store(self.site.name, [body])
+        return body
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stores:
+    """What is kept.
+
+    Attributes:
+        ledger: outcomes.
+        warehouse: resources.
+        inbox: what was sent.
+    """
+
+    ledger: Ledger
+    warehouse: Warehouse
+    inbox: Inbox
+
+
+def open_inbox(settings: Settings, site: Site, now: Callable[[], datetime]) -> Inbox:
+    """Open the inbox, beside the ledger: in PostgreSQL if the settings name a URL, else in the state folder."""
+    return Inbox.open(settings.ledger.url or settings.state_folder / "inbox.sqlite", site.name, now=now)
+
+
+def inbound(
+    stores_: Stores,
+    site: Site,
+    mapping: Mapping,
+    read: ReadResource,
+    *,
+    most_entries: int,
+    now: Callable[[], datetime],
+    new_id: Callable[[], str],
+) -> Inbound:
+    """Build what the routes for engines work with."""
+
+    def stage(deposits: Sequence[Deposit]) -> None:
+        others = [one.body for one in deposits if one.resource_type != RESPONSE]
+        if others:
+            stores_.warehouse.store(site.name, others)
+
+    desk = Desk(
+        inbox=stores_.inbox,
+        commit=GroupCommit(stores_.inbox.write, stage),
+        read=read,
+        withheld=Withholding(stores_.ledger, site),
+        most_entries=most_entries,
+        new_id=new_id,
+    )
+    return Inbound(inbox=stores_.inbox, desk=desk, mapping=mapping, origin=lambda: origin.of(mapping, site.name, now()))
+
+
+@contextmanager
+def assembled(
+    settings: Settings,
+    site: Site,
+    mapping: Mapping,
+    *,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    now: Callable[[], datetime],
+) -> Iterator[tuple[Inbound, Worker]]:
+    """Build everything that engines' requests need, and the worker, which is not started yet."""
+    connecting = chart.connector(site)
+    with ExitStack() as stack:
+        inbox = stack.enter_context(contextlib.closing(open_inbox(settings, site, now)))
+        kept = Stores(ledger=ledger, warehouse=warehouse, inbox=inbox)
+        read = ResourceReader(mapping, PatientFetcher(site=site, warehouse=warehouse, connect=connecting))
+        built = inbound(
+            kept, site, mapping, read, most_entries=settings.service.bundle_entries, now=now,
+            new_id=lambda: str(uuid.uuid4()),
+        )  # fmt: skip
+        client = stack.enter_context(connecting())
+        leadership = Leadership(inbox)
+        worker = _worker(kept, site, built, read, leadership, client=client, connect=connecting, now=now)
+        yield built, worker
+
+
+def _worker(
+    kept: Stores,
+    site: Site,
+    built: Inbound,
+    read: ResourceReader,
+    leadership: Leadership,
+    *,
+    client: FhirClient,
+    connect: Callable[[], FhirClient],
+    now: Callable[[], datetime],
+) -> Worker:
+    puller = Puller(inbox=kept.inbox, commit=built.desk.commit, read=read, site=site, now=now)
+    reader = InboxReader(
+        inbox=kept.inbox,
+        read=lambda body: intake.read_response(built.mapping, body, read.find),
+        planner=stores.planner(kept.ledger, site),
+        origin=built.origin,
+        read_other=lambda kind, name, body: _problem(read(kind, name, body)),
+        keep=lambda bodies: kept.warehouse.store(site.name, bodies),
+        holder=leadership.holder,
+    )
+
+    def deliver(limit: int) -> object:
+        return chart.send(kept.ledger, kept.warehouse, client, site, connect=connect, limit=limit)
+
+    def has_work() -> bool:
+        built.note_hints()
+        return leadership.has_work()
+
+    step = Step(
+        reader,
+        deliver,
+        before=(built.note_hints, built.take_deferred, lambda: puller.pull(client)),
+        is_leader=leadership.is_leader,
+    )
+    return Worker(step, poll=has_work, on_start=leadership.start, on_stop=leadership.stop)
+
+
+def _problem(read: Response | Rejection | None) -> Rejection | None:
+    return read if isinstance(read, Rejection) else None

@@ -1,0 +1,268 @@
+"""One transaction of the inbox: several requests stored together, repetitions found, versions counted.
+
+Whatever is looked up is looked up once for all of them; what one of them stores the next ones see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from server.service.inbound.deposits import (
+    Answer,
+    Deposit,
+    KeyReusedError,
+    Receipt,
+    Taken,
+    Unit,
+    VersionConflictError,
+)
+from server.service.inbound.schema import arrivals, deferred, exchanges, replay_keys
+
+_PARAMETERS: Final = 500
+_Identity = tuple[str, str]
+"""Resource type and logical id."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A version of a resource that is stored, or is about to be."""
+
+    version: int
+    problem: str
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is stored already of what the units speak of, and what they add."""
+
+    exchanges: dict[str, list[tuple[str, str, Answer]]]  # by content: id, request id, answer; the oldest first
+    keys: dict[str, tuple[str, Answer]]  # by digest: content, answer
+    contents: dict[tuple[_Identity, str], _Held]  # by resource and content: its latest version of that content
+    latest: dict[_Identity, int]
+
+
+class Commit:
+    """The units of one transaction.
+
+    Args:
+        connection: in the transaction, which writes alone.
+        site: whose inbox.
+        now: as it is written.
+        new_id: makes the id of an exchange.
+    """
+
+    def __init__(self, connection: sa.Connection, site: str, *, now: str, new_id: Callable[[], str]) -> None:
+        self._connection, self._site, self._now, self._new_id = connection, site, now, new_id
+        self._rows: dict[str, list[dict[str, Any]]] = {"arrival": [], "exchange": [], "key": [], "deferred": []}
+
+    def take(self, units: Sequence[Unit]) -> list[Taken | Exception]:
+        """Store the units, and return what became of each: a refusal of one is no matter of the others."""
+        self._known = self._look_up(units)
+        results: list[Taken | Exception] = []
+        for unit in units:
+            try:
+                results.append(self._take(unit))
+            except (VersionConflictError, KeyReusedError) as error:
+                results.append(error)
+        for table, name in (
+            (arrivals, "arrival"),
+            (exchanges, "exchange"),
+            (replay_keys, "key"),
+            (deferred, "deferred"),
+        ):
+            if self._rows[name]:
+                self._connection.execute(table.insert(), self._rows[name])
+        return results
+
+    def find(self, unit: Unit) -> Answer | None:
+        """Return the answer that a unit got before, without storing anything; None if it is new.
+
+        Raises:
+            KeyReusedError: its key was used for other content.
+        """
+        self._known = self._look_up([unit])
+        return self._replay(unit)
+
+    def _replay(self, unit: Unit) -> Answer | None:
+        for key in unit.keys:
+            found = self._known.keys.get(key.digest)
+            if found and key.is_promise and found[0] != unit.content_hash:
+                raise KeyReusedError
+            if found:
+                return found[1]
+        return self._first_answer(unit)
+
+    def _take(self, unit: Unit) -> Taken:
+        if (first := self._replay(unit)) is not None:
+            return Taken(answer=first, is_replay=True)
+        receipts, rows = self._receipts(unit)
+        answer = unit.answer(receipts)
+        self._rows["arrival"] += rows
+        self._remember(unit, answer)
+        return Taken(answer=answer, receipts=receipts)
+
+    def _first_answer(self, unit: Unit) -> Answer | None:
+        """Return the answer that this content got before; of several, the one to a request of the same id."""
+        found = self._known.exchanges.get(unit.content_hash, []) if unit.content_hash else []
+        if not found or any(self._is_return(unit, deposit) for deposit in unit.deposits):
+            return None
+        return next((answer for _, request_id, answer in found if request_id == unit.request_id), found[-1][2])
+
+    def _is_return(self, unit: Unit, deposit: Deposit) -> bool:
+        """Whether a sender goes back to an earlier content, and says that this is no repetition.
+
+        It says so by a new Idempotency-Key, or by naming the latest version, which has another content.
+        """
+        identity = deposit.resource_type, deposit.resource_id
+        latest = self._known.latest.get(identity, 0)
+        held = self._known.contents.get((identity, deposit.content_hash))
+        if held is None or held.version == latest:
+            return False
+        return deposit.expected_version == latest or any(key.is_promise for key in unit.keys)
+
+    def _receipts(self, unit: Unit) -> tuple[list[Receipt], list[dict[str, Any]]]:
+        """Give each deposit its version; what they change of what is known is undone if one conflicts."""
+        receipts: list[Receipt] = []
+        rows: list[dict[str, Any]] = []
+        undo: list[Callable[[], object]] = []
+        for position, deposit in enumerate(unit.deposits):
+            receipt = self._receipt(unit, deposit)
+            if receipt.is_conflict and unit.is_atomic:
+                for one in reversed(undo):
+                    one()
+                raise VersionConflictError(position)
+            if not (receipt.is_conflict or receipt.is_replay):
+                undo.append(self._hold(deposit, receipt))
+                rows.append(self._arrival(unit, deposit, receipt.version))
+            receipts.append(receipt)
+        return receipts, rows
+
+    def _receipt(self, unit: Unit, deposit: Deposit) -> Receipt:
+        identity = deposit.resource_type, deposit.resource_id
+        latest = self._known.latest.get(identity, 0)
+        held = self._known.contents.get((identity, deposit.content_hash))
+        kind, name = identity
+        if held is not None and not self._is_return(unit, deposit):
+            return Receipt(
+                resource_type=kind, resource_id=name, version=held.version, is_replay=True, problem=held.problem
+            )
+        if deposit.expected_version not in (None, latest):
+            return Receipt(resource_type=kind, resource_id=name, version=0, is_conflict=True)
+        return Receipt(resource_type=kind, resource_id=name, version=latest + 1, problem=deposit.problem)
+
+    def _hold(self, deposit: Deposit, receipt: Receipt) -> Callable[[], object]:
+        """Let what comes next know of a deposit; returns what takes that back."""
+        identity, known = (deposit.resource_type, deposit.resource_id), self._known
+        content = identity, deposit.content_hash
+        before, held = known.latest.get(identity, 0), known.contents.get(content)
+        known.latest[identity] = receipt.version
+        known.contents[content] = _Held(receipt.version, deposit.problem)
+
+        def take_back() -> None:
+            known.latest[identity] = before
+            known.contents.pop(content)
+            if held is not None:
+                known.contents[content] = held
+
+        return take_back
+
+    def _remember(self, unit: Unit, answer: Answer) -> None:
+        exchange = self._new_id()
+        known, headers = self._known, msgspec.json.encode(answer.headers).decode()
+        common = {"site": self._site, "caller": unit.caller, "received": self._now}
+        self._rows["exchange"].append(
+            {**common, "id": exchange, "request_id": unit.request_id, "content_hash": unit.content_hash,
+             "status": answer.status, "headers": headers, "body": answer.body}
+        )  # fmt: skip
+        known.exchanges.setdefault(unit.content_hash, []).append((exchange, unit.request_id, answer))
+        for key in unit.keys:
+            row = {"key": key.digest, "content_hash": unit.content_hash, "exchange": exchange}
+            self._rows["key"].append({"site": self._site, **row})
+            known.keys[key.digest] = unit.content_hash, answer
+        if unit.later:
+            later = {"id": unit.later.id, "request": unit.later.request, "body": unit.later.body}
+            self._rows["deferred"].append({**common, **later, "is_open": True, "status": 0, "result": b""})
+
+    def _arrival(self, unit: Unit, deposit: Deposit, version: int) -> dict[str, Any]:
+        return {
+            "site": self._site,
+            "resource_type": deposit.resource_type,
+            "resource_id": deposit.resource_id,
+            "version": version,
+            "content_hash": deposit.content_hash,
+            "body": deposit.body,
+            "received": self._now,
+            "request_id": unit.request_id,
+            "caller": unit.caller,
+            "state": "quarantined" if deposit.problem else "received",
+            "problem": deposit.problem,
+        }
+
+    def _look_up(self, units: Sequence[Unit]) -> _Known:
+        keys = {key.digest for unit in units for key in unit.keys}
+        deposits = [deposit for unit in units for deposit in unit.deposits]
+        return _Known(
+            exchanges=self._exchanges({unit.content_hash for unit in units if unit.content_hash}),
+            keys=self._keys(keys) if keys else {},
+            contents=self._contents({deposit.content_hash for deposit in deposits}),
+            latest=self._latest({(deposit.resource_type, deposit.resource_id) for deposit in deposits}),
+        )
+
+    def _exchanges(self, contents: Iterable[str]) -> dict[str, list[tuple[str, str, Answer]]]:
+        columns = exchanges.c
+        query = sa.select(columns.content_hash, columns.id, columns.request_id, *_ANSWER).where(
+            columns.site == self._site
+        )
+        found: dict[str, list[tuple[str, str, Answer]]] = {}
+        for row in self._rows_of(query.order_by(columns.received), columns.content_hash, contents):
+            found.setdefault(row.content_hash, []).append((row.id, row.request_id, _answer(row)))
+        return found
+
+    def _keys(self, digests: Iterable[str]) -> dict[str, tuple[str, Answer]]:
+        columns = replay_keys.c
+        query = sa.select(columns.key, columns.content_hash, *_ANSWER).join(
+            exchanges, exchanges.c.id == columns.exchange
+        )
+        rows = self._rows_of(query.where(columns.site == self._site), columns.key, digests)
+        return {row.key: (row.content_hash, _answer(row)) for row in rows}
+
+    def _contents(self, contents: Iterable[str]) -> dict[tuple[_Identity, str], _Held]:
+        columns = arrivals.c
+        query = sa.select(
+            columns.resource_type, columns.resource_id, columns.content_hash, columns.version, columns.problem
+        ).where(columns.site == self._site)
+        rows = self._rows_of(query.order_by(columns.version), columns.content_hash, contents)
+        return {
+            ((row.resource_type, row.resource_id), row.content_hash): _Held(row.version, row.problem) for row in rows
+        }
+
+    def _latest(self, identities: Iterable[_Identity]) -> dict[_Identity, int]:
+        found: dict[_Identity, int] = {}
+        by_type: dict[str, list[str]] = {}
+        for kind, name in identities:
+            by_type.setdefault(kind, []).append(name)
+        columns = arrivals.c
+        for kind, names in by_type.items():
+            query = sa.select(columns.resource_id, sa.func.max(columns.version).label("latest")).where(
+                columns.site == self._site, columns.resource_type == kind
+            )
+            rows = self._rows_of(query.group_by(columns.resource_id), columns.resource_id, names)
+            found.update({(kind, row.resource_id): row.latest for row in rows})
+        return found
+
+    def _rows_of(self, query: sa.Select[Any], column: sa.Column[str], values: Iterable[str]) -> Iterator[sa.Row[Any]]:
+        waiting = list(values)
+        for start in range(0, len(waiting), _PARAMETERS):
+            yield from self._connection.execute(query.where(column.in_(waiting[start : start + _PARAMETERS])))
+
+
+_ANSWER: Final = (exchanges.c.status, exchanges.c.headers, exchanges.c.body)
+
+
+def _answer(row: sa.Row[Any]) -> Answer:
+    return Answer(status=row.status, headers=msgspec.json.decode(row.headers), body=row.body)

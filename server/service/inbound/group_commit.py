@@ -1,0 +1,108 @@
+"""Many requests, one transaction: what waits while one is written is written together with the next.
+
+A disk takes far longer to say that something is safe than to take it. So whoever comes first writes what all have
+brought so far; who came meanwhile waits, and one of those writes what has gathered. Nobody waits for more than two
+transactions, and where only one comes at a time, it waits for nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from server.service.inbound.deposits import Deposit, Taken, Unit
+
+logger = logging.getLogger(__name__)
+
+MOST_DEPOSITS: Final = 2000
+"""A transaction takes no more units once it has so many resources."""
+
+Write = Callable[[Sequence[Unit]], Sequence[Taken | Exception]]
+Stage = Callable[[Sequence[Deposit]], object]
+
+
+class _Job:
+    """A unit that waits, and what became of it."""
+
+    __slots__ = ("is_done", "result", "unit")
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit, self.is_done = unit, False
+        self.result: Taken | BaseException | None = None
+
+
+class GroupCommit:
+    """Stores units durably; callable from every thread.
+
+    Args:
+        write: stores several in one transaction, and returns what became of each.
+        stage: puts stored resources that others refer to where they are looked up; in the order of storing.
+    """
+
+    def __init__(self, write: Write, stage: Stage = lambda _: None) -> None:
+        self._write, self._stage = write, stage
+        self._waiting: deque[_Job] = deque()
+        self._writing = threading.Lock()
+
+    def take(self, unit: Unit) -> Taken:
+        """Store a unit; when this returns, it is on the disk.
+
+        Raises:
+            VersionConflictError, KeyReusedError: nothing of it was stored.
+            Exception: whatever the database says; nothing of it was stored.
+        """
+        job = _Job(unit)
+        self._waiting.append(job)
+        with self._writing:
+            while not job.is_done:
+                self._run(self._gathered())
+        if isinstance(job.result, Taken):
+            return job.result
+        if job.result is None:
+            raise RuntimeError("a unit was not written")
+        raise job.result
+
+    def _gathered(self) -> list[_Job]:
+        """Return what waits, up to the limit; the rest is written by one of those who brought it."""
+        jobs: list[_Job] = []
+        size = 0
+        while self._waiting and (not jobs or size + len(self._waiting[0].unit.deposits) <= MOST_DEPOSITS):
+            jobs.append(self._waiting.popleft())
+            size += len(jobs[-1].unit.deposits) + 1
+        return jobs
+
+    def _run(self, jobs: Sequence[_Job]) -> None:
+        try:
+            results: Sequence[Taken | BaseException] = self._write([job.unit for job in jobs])
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            results = [error] * len(jobs) if len(jobs) == 1 else [self._alone(job) for job in jobs]
+        for job, result in zip(jobs, results, strict=True):
+            job.result, job.is_done = result, True
+        self._stage_stored(jobs)
+
+    def _alone(self, job: _Job) -> Taken | BaseException:
+        """Write a unit by itself: what the database refuses of one must not be refused of the others."""
+        try:
+            return self._write([job.unit])[0]
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            return error
+
+    def _stage_stored(self, jobs: Sequence[_Job]) -> None:
+        stored = [deposit for job in jobs for deposit in _stored(job)]
+        if not stored:
+            return
+        try:
+            self._stage(stored)
+        except Exception as error:  # noqa: BLE001 - it is stored, so it is no failure; the worker stages it again
+            facts = {"action": "staging_postponed", "error": type(error).__name__, "resources": len(stored)}
+            logger.error("stored resources are not in the warehouse yet; it is tried again", extra=facts)
+
+
+def _stored(job: _Job) -> list[Deposit]:
+    if not isinstance(job.result, Taken) or not job.result.receipts:
+        return []
+    pairs = zip(job.unit.deposits, job.result.receipts, strict=True)
+    return [one for one, receipt in pairs if not (receipt.is_replay or receipt.is_conflict or one.problem)]

@@ -1,0 +1,70 @@
+"""What the routes for engines work with, and the worker's part of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from integration.errors import DeliveryError, LedgerError
+from integration.mapping import Mapping
+from integration.outcomes import Origin
+from server.service.inbound import answers
+from server.service.inbound.deferred import Open
+from server.service.inbound.deposits import Answer
+from server.service.inbound.desk import Desk
+from server.service.inbound.inbox import Inbox
+from server.service.inbound.sent import Sent
+from server.service.operation_outcome import RefusedError, outcome_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inbound:
+    """Everything that takes what is sent.
+
+    Attributes:
+        inbox: where it is stored.
+        desk: takes it.
+        mapping: the study.
+        origin: the site and what computes, as of now.
+        is_hinted: set when somebody hints that something changed at the site.
+    """
+
+    inbox: Inbox
+    desk: Desk
+    mapping: Mapping
+    origin: Callable[[], Origin]
+    is_hinted: threading.Event = field(default_factory=threading.Event)
+
+    def note_hints(self) -> None:
+        """Ask for a pull, durably, if anybody hinted at one since the last time; however often."""
+        if self.is_hinted.is_set():
+            self.is_hinted.clear()
+            self.inbox.pulls.ask()
+
+    def take_deferred(self, go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Take what was to be taken later, the oldest first; returns whether none of it failed.
+
+        What the EHR's server or the database stands in the way of waits for the next time.
+        """
+        while go_on() and (waiting := self.inbox.deferred.next()):
+            try:
+                answer = self._answer(waiting)
+            except (DeliveryError, LedgerError) as error:
+                facts = {"action": "deferred_postponed", "error": type(error).__name__}
+                logger.warning("a request that is taken later waits", extra=facts)
+                return True
+            self.inbox.deferred.close(waiting.id, status=answer.status, result=answers.as_result(answer))
+        return True
+
+    def _answer(self, waiting: Open) -> Answer:
+        try:
+            sent = replace(msgspec.json.decode(waiting.request, type=Sent), idempotency_key="")  # it led to here
+            return self.desk.take(sent, waiting.body, lambda *_: None).answer  # what its sender may was asked at once
+        except RefusedError as error:
+            return Answer(status=error.refusal.status, body=answers.encode(outcome_of(error.refusal)))

@@ -1,0 +1,79 @@
+"""Which of several processes plans and delivers: one at a time, and another soon after it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from server.service.inbound import schema
+from server.service.inbound.schema import leases
+
+LEASE_SECONDS: Final = 10.0
+
+
+class Lease:
+    """The lease of one site's inbox; its times are compared with the clock of whoever asks, so clocks must agree.
+
+    Args:
+        engine: the inbox's.
+        site: whose.
+        now: the clock; aware, UTC.
+    """
+
+    def __init__(self, engine: sa.Engine, site: str, now: Callable[[], datetime]) -> None:
+        self._site, self._now = site, now
+        self._reading, self._writing = schema.reading(engine), schema.writing(engine)
+
+    def take(self, holder: str, seconds: float = LEASE_SECONDS) -> bool:
+        """Take the lease or make it last longer; returns whether it is the holder's now.
+
+        Who finds it taken writes nothing.
+        """
+        now = self._now()
+        with self._reading.connect() as connection:
+            found = connection.execute(sa.select(leases).where(leases.c.site == self._site)).first()
+        if found and found.holder not in ("", holder) and found.until > _text(now):
+            return False
+        until = _text(now + timedelta(seconds=seconds))
+        return (
+            self._change(holder, until, now) if found else self._make(holder, until) or self._change(holder, until, now)
+        )
+
+    def give_up(self, holder: str) -> None:
+        """Let another have the lease now."""
+        given = leases.update().where(leases.c.site == self._site, leases.c.holder == holder)
+        with self._writing.begin() as connection:
+            connection.execute(given.values(holder="", until=""))
+
+    def holder(self) -> str:
+        """Return who has the lease; empty if nobody has."""
+        query = sa.select(leases.c.holder).where(leases.c.site == self._site, leases.c.until > _text(self._now()))
+        with self._reading.connect() as connection:
+            return connection.scalar(query) or ""
+
+    def is_held(self, connection: sa.Connection, holder: str) -> bool:
+        """Whether the holder has the lease, and keeps it until this transaction ends."""
+        query = sa.select(leases.c.holder).where(leases.c.site == self._site, leases.c.until > _text(self._now()))
+        return connection.scalar(query.with_for_update()) == holder
+
+    def _change(self, holder: str, until: str, now: datetime) -> bool:
+        is_free = sa.or_(leases.c.holder.in_(("", holder)), leases.c.until <= _text(now))
+        taken = leases.update().where(leases.c.site == self._site, is_free).values(holder=holder, until=until)
+        with self._writing.begin() as connection:
+            return connection.execute(taken).rowcount == 1
+
+    def _make(self, holder: str, until: str) -> bool:
+        try:
+            with self._writing.begin() as connection:
+                connection.execute(leases.insert().values(site=self._site, holder=holder, until=until))
+        except IntegrityError:  # another process was faster
+            return False
+        return True
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

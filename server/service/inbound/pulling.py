@@ -1,0 +1,126 @@
+"""What changed at the site since the last time, read into the inbox; a hint asks for it, and is believed no further.
+
+The watermark is the highest `meta.lastUpdated` that was read, by the server's own clock. Each pull begins somewhat
+before it: a server may show a change later than its time says.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from integration import versions
+from integration.intake import RejectedError, Rejection, newest
+from integration.outcomes import Resource
+from integration.settings import Site
+from integration.sources import search
+from integration.sources.client import FhirClient
+from server.service.inbound import submission
+from server.service.inbound.deposits import Answer, Deposit, Unit
+from server.service.inbound.group_commit import GroupCommit
+from server.service.inbound.inbox import Inbox
+from server.service.inbound.reading import ReadResource
+from server.service.inbound.submission import RESPONSE
+from server.service.operation_outcome import RefusedError
+
+logger = logging.getLogger(__name__)
+
+CALLER: Final = "pull"
+OVERLAP: Final = timedelta(minutes=2)
+FIRST: Final = timedelta(days=1)
+"""How far the first pull goes back; what is older is read by a run of the study."""
+_UNIT: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Puller:
+    """Reads a site's changed responses.
+
+    Attributes:
+        inbox: where they go.
+        commit: stores them.
+        read: decides what is set aside: here is nobody who could be told.
+        site: settings of the server.
+        now: the clock; aware, UTC.
+    """
+
+    inbox: Inbox
+    commit: GroupCommit
+    read: ReadResource
+    site: Site
+    now: Callable[[], datetime]
+
+    def pull(self, client: FhirClient) -> int:
+        """Read what is asked for; returns how many responses came, known ones included.
+
+        Raises:
+            DeliveryError: the server cannot be read; it stays asked for.
+        """
+        wanted = self.inbox.pulls.wanted()
+        if wanted is None:
+            return 0
+        since = datetime.fromisoformat(wanted.watermark) - OVERLAP if wanted.watermark else self.now() - FIRST
+        latest, count = wanted.watermark, 0
+        parameters = {"_lastUpdated": f"ge{since.isoformat(timespec='milliseconds')}"}
+        found = search.resources(client, RESPONSE, page_size=self.site.limits.page_size, parameters=parameters)
+        for batch in _batches(found):
+            self.commit.take(self._unit(batch))
+            count += len(batch)
+            latest = max(
+                [latest, *_updated(batch)], key=lambda text: datetime.fromisoformat(text).timestamp() if text else 0.0
+            )
+        self.inbox.pulls.served(wanted, latest or self.now().isoformat(timespec="milliseconds"))
+        logger.info(
+            "responses pulled", extra={"action": "responses_pulled", "site": self.site.name, "responses": count}
+        )
+        return count
+
+    def _unit(self, bodies: Sequence[bytes]) -> Unit:
+        deposits = [self._deposit(body) for body in bodies]
+        return Unit(
+            caller=CALLER, request_id="", content_hash="", deposits=deposits, answer=lambda _: Answer(status=200)
+        )
+
+    def _deposit(self, body: bytes) -> Deposit:
+        try:
+            one = submission.read(body, RESPONSE)
+        except RefusedError as error:
+            one, problem = submission.unreadable(body), error.refusal.problem
+        else:
+            read = self.read(one.resource_type, one.resource_id, one.body)
+            problem = ": ".join(filter(None, (read.path, read.problem))) if isinstance(read, Rejection) else ""
+        return Deposit(
+            resource_type=one.resource_type,
+            resource_id=one.resource_id,
+            content_hash=one.content_hash,
+            body=one.body,
+            problem=problem,
+        )
+
+
+def _batches(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for body in bodies:
+        batch.append(body)
+        if len(batch) == _UNIT:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _updated(bodies: Sequence[bytes]) -> list[str]:
+    """Return the `meta.lastUpdated` of those that have one."""
+    found = []
+    for body in bodies:
+        try:
+            meta: Resource | None = newest.header(body).meta
+        except RejectedError:
+            continue
+        updated = versions.version(meta).updated
+        if updated is not None:
+            found.append(updated.isoformat())
+    return found

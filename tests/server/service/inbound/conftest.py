@@ -1,0 +1,58 @@
+"""What the tests of the inbox share: both kinds of databases, and threads whose failures are seen."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2] / "ledger"))  # its name is its own: postgresql_cluster
+
+import postgresql_cluster
+from postgresql_cluster import Cluster
+
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server; tests that need it are skipped where there is none."""
+    programs = postgresql_cluster.program_folder()
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine: neither in /usr/lib/postgresql nor on PATH")
+    with postgresql_cluster.running(programs) as made:
+        yield made
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """A new inbox's place, once in each kind of database."""
+    if request.param == "sqlite":
+        return tmp_path / "inbox.sqlite"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.new_schema()
+
+
+@pytest.fixture
+def in_threads() -> Callable[..., None]:
+    """Return a function that runs functions at once, one a thread, and raises what one of them raised."""
+
+    def run(*functions: Callable[[], object]) -> None:
+        errors: list[BaseException] = []
+
+        def kept(function: Callable[[], object]) -> None:
+            try:
+                function()
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                errors.append(error)
+
+        threads = [threading.Thread(target=kept, args=(one,)) for one in functions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        if errors:
+            raise errors[0]
+
+    return run
