@@ -16,7 +16,7 @@ from server.service import pages
 from server.service.access import gate
 from server.service.inbound import fhir_api
 from server.service.operation_outcome import Refusal, RefusedError, refused
-from server.service.operations import requests, routes
+from server.service.operations import audited, requests, routes
 from server.service.services import Services
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,11 @@ def create_app(services: Services) -> Flask:
     # Werkzeug cuts a chunked body off at its limit without a word; one byte more tells that it was too long.
     app.config["MAX_CONTENT_LENGTH"] = services.body_limit_bytes + 1
     requests.install(app, services.operations.timings.observe)
+    audited.install(app, services.operations.audit, services.now)
     app.register_blueprint(fhir_api.blueprint(services))
     app.register_blueprint(pages.blueprint())
+    for one in services.clinical.blueprints() if services.clinical else ():
+        app.register_blueprint(one)
     _add_request_ids(app, services)
     gate.install(app, services.gate)
     app.register_blueprint(routes.blueprint(services.operations))

@@ -20,6 +20,7 @@ from integration.settings import Settings, Site
 from server.jobs import stores
 from server.service import app, web_server
 from server.service.access import building as access
+from server.service.chart import building as chart
 from server.service.inbound import assembly as inbound
 from server.service.operations import assembly as operations
 from server.service.services import Services
@@ -85,7 +86,7 @@ def assembled(
             stack.callback(worker.stop)
         watched = operations.assembled(
             settings,
-            site.name,
+            site,
             inbox=taking.inbox,
             ledger=ledger,
             is_working=lambda: worker.is_working,
@@ -93,7 +94,15 @@ def assembled(
             versions=(origin.software_version(), mapping.study.study.fhir_version),
             service=os.getpid() if service is None else service,
         )
+        kept = chart.Stores(
+            ledger=ledger,
+            warehouse=warehouse,
+            posted=lambda ids: [one.body for one in taking.inbox.versions("QuestionnaireResponse", ids)],
+            once=gate.staff.once,
+            key=gate.key,
+        )
         yield Services(
+            clinical=stack.enter_context(chart.opened(settings, site, mapping, kept, now=_now)),
             gate=gate,
             inbound=taking,
             wake=worker.wake,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from server.service.access import building
 from server.service.access.gate import Gate
+from server.service.chart.building import Clinical
 from server.service.inbound.inbound import Inbound
 from server.service.operations.routes import Operations
 
@@ -25,6 +26,7 @@ class Services:
         software_version: of Outcome Bridge.
         gate: who may; without another, this machine alone.
         operations: health, readiness and figures.
+        clinical: the chart's pages, launches and CDS Hooks; None: there are none.
         fhir_version: of the mapping (`4.0.1`).
         body_limit_bytes: a longer request body is refused.
         public_url: as others reach the service, without a slash at its end; empty: as asked.
@@ -38,6 +40,7 @@ class Services:
     software_version: str
     operations: Operations
     gate: Gate = field(default_factory=building.of_this_machine)
+    clinical: Clinical | None = None
     fhir_version: str = "4.0.1"
     body_limit_bytes: int = 16 * 1024 * 1024
     public_url: str = ""

@@ -24,8 +24,8 @@ from server.service.chart.model import Identity
 _RESPONSE: Final = "QuestionnaireResponse"
 _USES: Final = ("official", "usual", "")
 FindPatient = Callable[[str], str | None]
-Versions = Callable[[str], Sequence[bytes]]
-"""Returns what was posted of a response, in order of arrival, as JSON."""
+Versions = Callable[[Sequence[str]], Sequence[bytes]]
+"""Returns what was posted of responses, by id, in order of arrival, as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,16 @@ class Gathering:
         current = self.find_patient(patient_id)
         if current is None:
             return None
-        return Person(patient_id=current, aliases=frozenset({patient_id, current, *self._merged_into(current)}))
+        known = self.person_known_as(current)
+        return Person(patient_id=current, aliases=known.aliases | {patient_id})
+
+    def person_known_as(self, current: str) -> Person:
+        """Return a patient of whom nothing is asked but what is staged.
+
+        Args:
+            current: the patient's id after merging.
+        """
+        return Person(patient_id=current, aliases=frozenset({current, *self._merged_into(current)}))
 
     def held(self, person: Person) -> list[Held]:
         """Return what the ledger holds of a patient."""
@@ -123,7 +132,7 @@ class Gathering:
         bodies = [*self.warehouse.mentioning(self.site, kind, person.aliases), *ehr.others.get(kind, ())]
         if kind == _RESPONSE:
             ids = sorted({one.entry.response_id for one in held} | {one for one, _, _ in _named(kind, bodies)})
-            bodies += [body for response_id in ids for body in self.posted(response_id)]
+            bodies += self.posted(ids) if ids else ()
         for resource_id, resource, body in _named(kind, bodies):
             if _subject(resource) in person.aliases:
                 yield resource_id, resource, body

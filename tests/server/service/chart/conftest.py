@@ -79,7 +79,7 @@ class Hospital:
             site="north",
             warehouse=self.warehouse,
             ledger=self.ledger,
-            posted=lambda response_id: self.posted.get(response_id, ()),
+            posted=lambda ids: [body for one in ids for body in self.posted.get(one, ())],
             find_patient=self.patients.get,
         )
 
