@@ -150,9 +150,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Answer a request whose head is there."""
         conn.limit.end()
         ends = time.monotonic() + self.request_seconds
-        req.body = _TimedBody(req.body, lambda: self._waiting(conn, ends))
-        with self.turns:
-            return super().handle_request(req, conn)
+        body = req.body
+        req.body = _TimedBody(body, lambda: self._waiting(conn, ends))
+        try:
+            with self.turns:
+                return super().handle_request(req, conn)
+        finally:
+            req.body = body  # gunicorn reads what is left of it, by a limit of its own, when the turn has ended
 
     @contextmanager
     def _waiting(self, conn: TConn, ends: float) -> Iterator[None]:
