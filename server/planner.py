@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,15 +57,30 @@ class Planner:
         return self._ledger.preview(self._site, self._profile, self._desired(device, outcomes))
 
     def changes(self, device: Resource, outcomes: Iterable[Outcome]) -> Iterator[Changed]:
-        """Yield what `plan` would give another content than it has, and do nothing; what is new is not among it."""
-        planned = ((one.response_id, shaped) for one in self._desired(device, outcomes) for shaped in one.resources)
+        """Yield what `plan` would give another content than it has, or take back, and do nothing.
+
+        What is new is not among it. With another write profile what the one before wrote is taken back.
+        """
+        planned = iter(self._desired(device, outcomes))
         while batch := list(itertools.islice(planned, _BATCH)):
-            held = self._held([shaped.resource["id"] for _, shaped in batch])
-            for response_id, shaped in batch:
+            held = self._held([shaped.resource["id"] for one in batch for shaped in one.resources])
+            for response_id, shaped in ((one.response_id, shaped) for one in batch for shaped in one.resources):
                 entry = held.get(shaped.resource["id"])
                 if entry and (entry.is_withdrawn or entry.content_hash != content_hash(shaped.resource)):
                     changes = self._differences(shaped, entry)
                     yield Changed(kind=shaped.kind, response_id=response_id, key=entry.key, changes=changes)
+            yield from self._taken_back(batch, {entry.key for entry in held.values()})
+
+    def _taken_back(self, batch: Sequence[Desired], wanted: Set[str]) -> Iterator[Changed]:
+        """Yield what the responses of a batch do not call for any more."""
+        response_ids = [one.response_id for one in batch if one.response_id]
+        for entry in self._ledger.of_responses(self._site, response_ids):
+            is_counted = entry.observations > 0 and not entry.is_withdrawn and entry.state != "retracted"
+            stands_in = entry.kind == "document" and self._profile.left_out().get("score") is None
+            if is_counted and entry.key not in wanted and not stands_in:
+                before = entry.resource()
+                changes = comparison.changes({**before, "status": "entered-in-error"}, before, base_url="")
+                yield Changed(kind=entry.kind, response_id=entry.response_id, key=entry.key, changes=changes)
 
     def withdraw(self, response_id: str, *, reason: str) -> int:
         """Take one response's outcome back: `withdraw_all` of one."""

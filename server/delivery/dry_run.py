@@ -20,23 +20,26 @@ from server import work
 from server.delivery import comparison, references
 from server.delivery.breaker import Breaker
 from server.delivery.comparison import Difference
-from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type
-from server.delivery.safeguards import Judgement, Safeguards
+from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type, is_looked_for
+from server.delivery.safeguards import NOT_RELEASED, Judgement, Safeguards
 from server.ledger import Entry, Ledger
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED, Kind
 from server.ledger.states import DUE, State
 from server.sites import profile_of
 from server.sites.profile import WriteProfile
 
-Action = Literal["create", "amend", "retract", "nothing", "person", "wait", "read_first"]
+Action = Literal["create", "amend", "retract", "nothing", "release", "person", "wait", "read_first"]
 """What a delivery would do.
 
 * create, amend, retract: it would be sent. nothing: the chart has it already, and it is equal.
+* release: it waits for a person's release.
 * person: this site permits no such change, or a safeguard or a problem is in the way; the reason says which.
 * wait: the server asked to wait until later.
 * read_first: a request is on its way; a delivery reads the chart before anything else.
 """
-ACTIONS: Final[tuple[Action, ...]] = ("create", "amend", "retract", "nothing", "person", "wait", "read_first")
+ACTIONS: Final[tuple[Action, ...]] = (
+    "create", "amend", "retract", "nothing", "release", "person", "wait", "read_first",
+)  # fmt: skip
 
 DUPLICATE: Final = "more than one in the chart"
 GONE: Final = "gone from the chart"
@@ -87,12 +90,15 @@ class DryRun:
         left_out: what this site never gets: by kind, why.
         most_writes: how many resources one delivery writes at most; None is no limit.
         stopped: why a delivery would send nothing now; the chart was not read then.
+        unplanned: why what is planned is not what the site file calls for: nothing was ever planned, or it was planned
+            with another write profile; empty: it is.
     """
 
     prospects: Sequence[Prospect]
     left_out: Mapping[str, str]
     most_writes: int | None
     stopped: str = ""
+    unplanned: str = ""
 
     @property
     def totals(self) -> Mapping[Action, int]:
@@ -145,7 +151,16 @@ def dry_run(
         left_out=profile.left_out(),
         most_writes=site.limits.writes_per_run,
         stopped=stopped,
+        unplanned=_unplanned(ledger, site),
     )
+
+
+def _unplanned(ledger: Ledger, site: Site) -> str:
+    origin = ledger.decisions.origin(site.name)
+    if not ledger.counts(site.name) and not ledger.books(site.name).responses:
+        return "nothing was ever planned for this site"
+    before = origin.rpartition("write profile ")[2] if "write profile " in origin else site.write_profile
+    return "" if before == site.write_profile else f"what is due was planned with the write profile {before}"
 
 
 class _Looking:
@@ -195,7 +210,8 @@ class _Looking:
             if not entry.ehr_id and new[entry.key]:
                 judged.append(self._already_there(entry, new[entry.key], ids))
             elif reason := judgement.withheld.get(entry.key) or judgement.problem(entry):
-                judged.append(_prospect(entry, "person", reason=reason))
+                action: Action = "release" if reason == NOT_RELEASED else "person"
+                judged.append(self._held_back(entry, action, reason, ids))
             elif not reachable.issuperset(references.own(entry.resource())):
                 judged.append(_prospect(entry, "person", reason=REFERS))
             else:
@@ -212,9 +228,9 @@ class _Looking:
     def _found(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
         """Return what the chart holds of what the ledger knows no id of; as a delivery looks for it."""
         found = self._found_by_type([one for one in entries if one.kind != "provenance"])
-        responses = {one.response_id for one in entries if found.get(one.key)}
+        absent = [one for one in entries if one.kind != "provenance" and not found.get(one.key)]
         provenances = [one for one in entries if one.kind == "provenance"]
-        found |= self._found_by_type([one for one in provenances if one.response_id in responses])
+        found |= self._found_by_type([one for one in provenances if is_looked_for(one, absent)])
         return {one.key: found.get(one.key, []) for one in entries}
 
     def _found_by_type(self, entries: Sequence[Entry]) -> dict[str, list[Found]]:
@@ -246,6 +262,14 @@ class _Looking:
     def _ehr_ids(self, entries: Sequence[Entry]) -> dict[str, str]:
         wanted = {key for entry in entries for key in references.own(entry.resource())}
         return self._ledger.ehr_ids(self._site.name, wanted)
+
+    def _held_back(self, entry: Entry, action: Action, reason: str, ids: Mapping[str, str]) -> Prospect:
+        """Return what is not sent, with what it would change: whoever releases it shall see that."""
+        if action != "release":
+            return _prospect(entry, action, reason=reason)
+        found = self._read(entry) if entry.ehr_id else None
+        there: Resource = found.resource if isinstance(found, Found) else {"resourceType": entry.resource_type}
+        return _prospect(entry, action, reason=reason, changes=self._changes(entry.resource(), there, ids))
 
     def _create(self, entry: Entry, ids: Mapping[str, str]) -> Prospect:
         empty: Resource = {"resourceType": entry.resource_type}

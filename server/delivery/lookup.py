@@ -280,6 +280,18 @@ class Lookup:
         return self._declared[resource_type, parameter]
 
 
+def is_looked_for(provenance: Entry, new: Iterable[Entry]) -> bool:
+    """Whether a Provenance that the ledger knows no id of may be in the chart: something that it is about is there.
+
+    Args:
+        provenance: due, and without an id.
+        new: what is due with it, and proven absent.
+    """
+    absent = {one.key for one in new}
+    targets = (one["reference"].partition("/")[2] for one in provenance.resource()["target"])
+    return not absent.issuperset(targets)
+
+
 def by_type(entries: Iterable[Entry]) -> list[list[Entry]]:
     """Split entries by resource type."""
     ordered = sorted(entries, key=lambda entry: entry.resource_type)

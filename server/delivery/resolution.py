@@ -12,7 +12,7 @@ from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
 from server.delivery import comparison, references
 from server.delivery.assignment import Assignment
-from server.delivery.lookup import Found, Lookup, NotSearchableError, UnreadError, by_type
+from server.delivery.lookup import Found, Lookup, NotSearchableError, UnreadError, by_type, is_looked_for
 from server.ledger.anew import REFERS_ANEW
 from server.ledger.decisions import WRITE_OVER, kept
 from server.ledger.entries import Entry, Settlement
@@ -77,7 +77,7 @@ class Resolver:
     def not_in_chart(self, entries: Sequence[Entry]) -> list[Entry]:
         """Leave out what would be created although the chart holds it: after a lost ledger, or an answer that lied.
 
-        A Provenance is looked for only where something else of its response was found, or where it may have been
+        A Provenance is looked for only where something that it is about is in the chart, or where it may have been
         sent, for a server may ask to wait after it did the work. A server that cannot be searched is trusted to hold
         nothing that the ledger does not know of; what may have been sent there is left to a person.
         """
@@ -85,8 +85,8 @@ class Resolver:
         first = [entry for entry in new if entry.kind != "provenance" or entry.sent_hash]
         settlements = self._of_found(first)
         settled = {one.key for one in settlements}
-        responses = {entry.response_id for entry in first if entry.key in settled}
-        settlements += self._of_found([one for one in new if one not in first and one.response_id in responses])
+        absent = [entry for entry in first if entry.key not in settled]
+        settlements += self._of_found([one for one in new if one not in first and is_looked_for(one, absent)])
         settled = {one.key for one in settlements}
         settlements += [one for entry in new if entry.key not in settled and (one := self._of_not_found(entry))]
         if settlements:  # in one piece: what refers to what was found is looked for only once

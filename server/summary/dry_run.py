@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -22,12 +25,13 @@ _TITLES: Final[Mapping[Action, str]] = {
     "amend": "Amend",
     "retract": "Retract",
     "nothing": "Nothing to do: the chart has it already, and it is equal",
+    "release": "Waiting for a release",
     "person": "Left to a person",
     "wait": "Later: the server asked to wait",
     "read_first": "To be read first: it is on its way",
 }
 _WORDS: Final[Mapping[Action, str]] = {
-    "person": "for a person", "wait": "later", "read_first": "to be read first",
+    "release": "waiting for a release", "person": "for a person", "wait": "later", "read_first": "to be read first",
 }  # fmt: skip
 _VALUES: Final = ("value", "dataAbsentReason", "extension", "content")
 """What a new resource says, among all that is sent of it."""
@@ -43,12 +47,16 @@ def show_dry_run(terminal: Terminal, site: str, report: DryRun, *, refusal: str)
         terminal.say(f"For a person, {count}: {reason}.")
     for line in _losses(report):
         terminal.say(line)
+    if report.totals.get("release"):
+        terminal.say(f"To let them go: outcome-bridge release --site {site}")
     if report.totals.get("person"):
         terminal.say(f"What a person is to do: outcome-bridge work --site {site}")
     if report.most_writes is not None:
         terminal.say(f"One delivery writes at most {report.most_writes} (limits.writes_per_run).")
     if refusal:
         terminal.remark(f"A delivery would be refused: {refusal}.")
+    if report.unplanned:
+        terminal.remark(f"Note: {report.unplanned}; outcome-bridge run --site {site} plans.")
     if report.stopped:
         terminal.remark(f"The chart was not read: {report.stopped}")
 
@@ -57,7 +65,7 @@ def said(value: Any) -> str:
     """Return a value of a resource for a cell of a table; `-` for nothing, long ones cut."""
     if value is None:
         return "-"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    text = _text(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
@@ -68,14 +76,36 @@ def changed(changes: Sequence[Difference]) -> str:
     return "\n".join([*lines, f"... {more} more"] if more > 0 else lines)
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+
+
 def _line(change: Difference) -> str:
-    """Return one difference; of two long texts only what comes after their common beginning."""
-    old, new = change.old, change.new
-    if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _LONGEST_VALUE:
+    """Return one difference; of two long values only what comes after their common beginning."""
+    if change.old is None or change.new is None:
+        return f"{change.path}: {said(change.old)} -> {said(change.new)}"
+    decoded = _is_data(change)
+    old, new = (_decoded(str(one)) if decoded else _text(one) for one in (change.old, change.new))
+    if max(len(old), len(new)) > _LONGEST_VALUE:
         alike = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
         same = max(alike - _CONTEXT, 0)
         old, new = (f"...{text[same:]}" if same else text for text in (old, new))
     return f"{change.path}: {said(old)} -> {said(new)}"
+
+
+def _is_data(change: Difference) -> bool:
+    return change.path.endswith("attachment.data") and isinstance(change.old, str) and isinstance(change.new, str)
+
+
+def _decoded(data: str) -> str:
+    """Return the text that an attachment holds, in one line; of another format only how long it is."""
+    try:
+        content = base64.b64decode(data, validate=True)
+        return " ".join(content.decode("utf-8").split())
+    except binascii.Error:
+        return "not base64"
+    except UnicodeDecodeError:
+        return f"{len(content)} bytes, no text"
 
 
 def _show_action(terminal: Terminal, action: Action, prospects: Sequence[Prospect]) -> None:
@@ -100,7 +130,18 @@ def _row(one: Prospect) -> tuple[str, ...]:
 
 def _essential(changes: Sequence[Difference]) -> list[Difference]:
     """Return of a new resource what it says; the rest is in the JSON document."""
-    return [_plain(one) for one in changes if one.path.startswith(_VALUES)]
+    said_of_it = [one for one in changes if one.path.startswith(_VALUES)]
+    return [plain for one in said_of_it for plain in (_in_words(one) if one.path == "content" else [_plain(one)])]
+
+
+def _in_words(change: Difference) -> Iterator[Difference]:
+    """Yield what the attachments of a new document say: of a text its lines with a score."""
+    for number, one in enumerate(change.new if isinstance(change.new, list) else []):
+        attachment = one.get("attachment", {})
+        text = _decoded(str(attachment.get("data", "")))
+        scores = re.findall(r"MSIS-29 \w+ subscale, 0-100: \S+", text) or [str(attachment.get("contentType"))]
+        for said_there in scores:
+            yield Difference(path=f"content[{number}]", old=None, new=said_there)
 
 
 def _plain(change: Difference) -> Difference:
@@ -152,6 +193,7 @@ def _document(site: str, report: DryRun, refusal: str) -> dict[str, Any]:
         "left_out": dict(report.left_out),
         "most_writes": report.most_writes,
         "stopped": report.stopped,
+        "unplanned": report.unplanned,
         "refusal": refusal,
         "prospects": [asdict(one) for one in report.prospects],
     }

@@ -124,6 +124,10 @@ def test_what_is_withheld_is_told_and_ends_with_1_until_a_person_releases_it(wor
     assert "deliver again" not in out
     assert document(run("deliver", "--format", "json"))["withheld"] == {"withheld: waits for a person's release": 8}
 
+    dry = run("deliver", "--dry-run")[1]
+    assert "Waiting for a release: 8" in dry
+    assert "Left to a person" not in dry
+
     status, out, _ = run("release", *PERSON, "--next", "1")
     assert (status, "1 responses; 1 wait" in out) == (0, True)
     assert run("deliver")[0] == 1

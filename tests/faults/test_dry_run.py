@@ -1,5 +1,6 @@
 """A dry run says what a delivery would do: nothing but GET leaves, nothing in the ledger changes, and it comes true."""
 
+import base64
 import json
 import sqlite3
 from collections import Counter
@@ -14,6 +15,7 @@ from ehr_simulator import Simulator
 
 from integration.settings import Safeguards as Keys
 from server.delivery import dry_run as dry_running
+from server.delivery.comparison import Difference
 from server.delivery.dry_run import (
     CHANGED,
     DUPLICATE,
@@ -25,9 +27,11 @@ from server.delivery.dry_run import (
     Prospect,
 )
 from server.delivery.safeguards import NOT_RELEASED, OPTED_OUT, Safeguards
+from server.jobs import stores
 from server.ledger.decisions import Breaker
 from server.ledger.entries import timestamp
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
+from server.summary import dry_run as summary
 
 Look = Callable[..., DryRun]
 
@@ -270,7 +274,9 @@ def test_what_nobody_released_waits_for_a_person(world: World) -> None:
 
     report = look(world, release="all")
 
-    assert {one.reason for one in report.prospects if one.response_id == "r1"} == {NOT_RELEASED}
+    waiting = [one for one in report.prospects if one.response_id == "r1"]
+    assert {(one.action, one.reason) for one in waiting} == {("release", NOT_RELEASED)}
+    assert all(one.changes for one in waiting)  # whoever releases them shall see what they say
     assert {one.action for one in report.prospects if one.response_id == "r2"} == {"create"}
 
 
@@ -286,6 +292,62 @@ def test_what_refers_to_something_that_does_not_go_waits_for_it(generic: World) 
     assert {one.action for one in report.prospects} <= {"read_first", "person"}
     assert {one.reason for one in report.prospects if one.action == "person"} <= {REFERS}
     assert "read_first" in report.totals
+
+
+def test_a_provenance_that_is_there_is_neither_predicted_nor_created_once_more(ehr: Simulator, tmp_path: Path) -> None:
+    world = World(ehr, "single", tmp_path)
+    world.say("r1", Said(answer=3))
+    world.deliver()
+    forgotten = "UPDATE outcome SET state = 'planned', ehr_id = '', sent_hash = '' WHERE kind = 'provenance'"
+    with sqlite3.connect(world.path) as connection:  # as in a copy of the ledger from before it was sent
+        connection.execute(forgotten)
+    connection.close()
+
+    report = look(world)
+    world.deliver()
+
+    assert report.totals == {"nothing": 1}
+    assert len(ehr.chart.current("Provenance")) == 1
+    world.close()
+
+
+def test_a_site_that_was_never_planned_or_otherwise_is_said_to_be_so(generic: World) -> None:
+    never = look(generic).unplanned
+    generic.say("r1", Said(answer=3))
+    planned = look(generic).unplanned
+    generic.ledger.decisions.set_origin(generic.site.name, "Outcome Bridge 0.1.0, mapping m 1, write profile document")
+
+    assert never == "nothing was ever planned for this site"
+    assert planned == ""
+    assert look(generic).unplanned == "what is due was planned with the write profile document"
+
+
+def test_what_another_write_profile_takes_back_is_shown_path_by_path(generic: World) -> None:
+    generic.say("r1", Said(answer=3))
+    generic.deliver()
+    site = generic.site.model_copy(update={"write_profile": "document"})
+
+    changed = list(stores.planner(generic.ledger, site).changes(generic.device(), [generic.outcome("r1")]))
+
+    assert [one.kind for one in changed] == ["physical", "psychological", "panel"]
+    assert {(d.path, d.old, d.new) for one in changed for d in one.changes} == {("status", "final", "entered-in-error")}
+
+
+def test_two_long_values_are_shown_from_where_they_differ() -> None:
+    old = [{"text": "the same beginning, which is much longer than what a table has room for", "value": 1}]
+    new = [{**old[0], "value": 2}]
+
+    shown = summary.changed([Difference(path="note", old=old, new=new)])
+
+    assert shown == 'note: ...", "value": 1}] -> ...", "value": 2}]'
+
+
+def test_a_changed_document_is_shown_in_words() -> None:
+    old, new = (base64.b64encode(f"scores: {one}".encode()).decode() for one in ("50", "75"))
+
+    shown = summary.changed([Difference(path="content[0].attachment.data", old=old, new=new)])
+
+    assert shown == "content[0].attachment.data: scores: 50 -> scores: 75"
 
 
 def test_a_server_that_is_left_alone_is_not_asked(generic: World) -> None:
