@@ -171,6 +171,12 @@ def is_for_a_person() -> bool:
     return request.accept_mimetypes.best_match(["application/fhir+json", "text/html"]) == "text/html"
 
 
+def _csrf_token() -> str:
+    """Return the token of this session's forms, which the gate asks for in the hidden field `csrf_token`."""
+    token: str = g.csrf_token()
+    return token
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -181,6 +187,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["static"] = static_url
+    environment.globals["csrf_token"] = _csrf_token
     return environment
 
 

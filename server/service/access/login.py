@@ -117,11 +117,8 @@ def safe_return(place: str) -> str:
 def _begun(login: Login, place: str) -> str:
     metadata = _metadata(login)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-    pending: dict[str, Any] = dict(_pending_logins())
-    while len(pending) >= _MOST_PENDING:
-        pending.pop(next(iter(pending)))
-    pending[state] = [nonce, verifier, safe_return(place), int(login.now().timestamp())]
-    session[_PENDING] = pending
+    begun = [state, nonce, verifier, safe_return(place), int(login.now().timestamp())]
+    session[_PENDING] = [*_pending_logins(), begun][-_MOST_PENDING:]
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     query = {
         "response_type": "code",
@@ -163,12 +160,12 @@ def _ended(login: Login) -> str:
 def _taken_up(login: Login) -> tuple[str, str, str]:
     """Return nonce, verifier and place of the login that the answer belongs to; it is then no longer pending."""
     state = request.args.get("state", "")
-    pending: dict[str, Any] = dict(_pending_logins())
-    found = pending.pop(state, None)
+    pending = _pending_logins()
+    found = next((one for one in pending if hmac.compare_digest(one[0].encode(), state.encode())), None)
     if found is None:
         raise RefusedError(400, f"this login was not begun in this browser, or was ended before; {_AGAIN}")
-    session[_PENDING] = pending
-    nonce, verifier, place, begun = found
+    session[_PENDING] = [one for one in pending if one is not found]
+    _, nonce, verifier, place, begun = found
     ends = begun + _PENDING_SECONDS
     if login.now().timestamp() >= ends or not login.once.is_first("login", state, ends):
         raise RefusedError(400, f"this login took too long, or was ended before; {_AGAIN}")
@@ -252,6 +249,6 @@ def _redirect_uri(login: Login) -> str:
     return f"{login.public_url or request.root_url.rstrip('/')}{_DONE}"
 
 
-def _pending_logins() -> Mapping[str, Any]:
+def _pending_logins() -> list[Any]:
     found = session.get(_PENDING)
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, list) else []
