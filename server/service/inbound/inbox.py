@@ -67,6 +67,31 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Arrived:
+    """A stored version with where it came from.
+
+    Attributes:
+        sequence: position in the inbox.
+        resource_type: FHIR type; empty for what is no resource.
+        resource_id: logical id.
+        version: from 1.
+        caller: who sent it.
+        request_id: of the HTTP request.
+        received: when it was stored; ISO 8601, UTC.
+        body: as sent.
+    """
+
+    sequence: int
+    resource_type: str
+    resource_id: str
+    version: int
+    caller: str
+    request_id: str
+    received: str
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantined:
     """What was set aside, without its content.
 
@@ -173,6 +198,14 @@ class Inbox:
         query = sa.select(sa.func.max(arrivals.c.sequence))
         with self._reading.connect() as connection:
             return connection.scalar(query) or 0
+
+    def arrived(self, after: int, limit: int) -> list[Arrived]:
+        """Return what was stored after a position, in order, whatever became of it."""
+        query = sa.select(*(arrivals.c[name] for name in Arrived.__slots__))
+        query = query.where(arrivals.c.site == self.site, arrivals.c.sequence > after)
+        with self._reading.connect() as connection:
+            rows = connection.execute(query.order_by(arrivals.c.sequence).limit(limit)).mappings()
+            return [Arrived(**row) for row in rows]
 
     def waiting(self, after: int = 0) -> list[Entry]:
         """Return the next resources, in order of arrival, that nothing was made of yet."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration.errors import OutcomeBridgeError
-from server.service.operations.audit_of_writes import WritesAudit
 from server.service.operations.audit_posting import AuditPosting, AwayError
 from server.service.operations.audit_trail import AuditTrail
 from server.service.operations.marks import Marks
@@ -21,21 +20,28 @@ _PAUSE_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 300.0
 
 
+class Followed(Protocol):
+    """Something that others do, which is written down afterwards."""
+
+    def step(self) -> int:
+        """Write the next of it down; returns how many events."""
+
+
 class AuditKeeper:
     """Flushes a trail every second; the process that leads also follows the ledger, posts, and clears away.
 
     Args:
         trail: the file.
         marks: of who leads.
-        writes: what was written to the EHR.
+        followed: what writes down what others did, one step at a time.
         posting: to the audit repository; None: there is none.
         kept: how many files that were set aside are kept.
     """
 
     def __init__(
-        self, trail: AuditTrail, marks: Marks, writes: WritesAudit, posting: AuditPosting | None, *, kept: int
+        self, trail: AuditTrail, marks: Marks, followed: Sequence[Followed], posting: AuditPosting | None, *, kept: int
     ) -> None:
-        self._trail, self._marks, self._writes, self._posting, self._kept = trail, marks, writes, posting, kept
+        self._trail, self._marks, self._followed, self._posting, self._kept = trail, marks, followed, posting, kept
         self._stopping = threading.Event()
         self._failures, self._wait_steps = 0, 0
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -49,14 +55,16 @@ class AuditKeeper:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(15)
-        self._trail.flush()
+        self.step()
+        self._try("audit_flush_failed", self._trail.flush)
 
     def step(self) -> None:
         """Do everything once."""
         self._try("audit_flush_failed", self._trail.flush)
         if not self._marks.lead():
             return
-        self._try("audit_writes_failed", self._writes.step)
+        for one in self._followed:
+            self._try("audit_not_followed", one.step)
         if self._posting is not None:
             self._post(self._posting)
         self._try("audit_clearing_failed", self._clear)
@@ -95,4 +103,3 @@ class AuditKeeper:
     def _run(self) -> None:
         while not self._stopping.wait(_PAUSE_SECONDS):
             self.step()
-        self._try("audit_flush_failed", self._trail.flush)

@@ -43,16 +43,17 @@ class WritesAudit:
         self._site, self._server, self._overview = site, server, overview
         self._marks, self._append, self._now = marks, append, now
 
+    def begin(self) -> None:
+        """Begin with what is sent from now on, if nothing was followed before."""
+        if self._marks.get(self._mark) is None:
+            self._marks.set(self._mark, self._overview.last_attempt(timestamp(self._now())))
+
     def step(self) -> int:
         """Write down what was settled since the last step, in order; returns how many events.
 
         An attempt that is not settled yet holds up those after it, so that none is left out.
         """
-        done = self._marks.get(self._mark)
-        if done is None:
-            self._marks.set(self._mark, self._overview.last_attempt(timestamp(self._now())))
-            return 0
-        count = 0
+        done, count = self._marks.get(self._mark) or 0, 0
         for sent in self._overview.sent(self._site, after=done, limit=_BATCH):
             if not sent.attempt.settled_at and self._is_young(sent):
                 break

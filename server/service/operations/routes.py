@@ -11,6 +11,7 @@ from flask import Blueprint, Response, g, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration.errors import OutcomeBridgeError
+from integration.outcomes import Resource
 from server.service.operation_outcome import RefusedError
 from server.service.operations.metrics import Metrics
 from server.service.operations.readiness import Readiness
@@ -28,12 +29,16 @@ class Operations:
         readiness: of the stores.
         metrics: of the site.
         timings: of requests.
+        audit: writes an AuditEvent down.
+        keep_audit: does now what is done for the audit every second.
     """
 
     is_working: Callable[[], bool]
     readiness: Readiness
     metrics: Metrics
     timings: Timings
+    audit: Callable[[Resource], None]
+    keep_audit: Callable[[], None]
 
 
 def blueprint(operations: Operations) -> Blueprint:

@@ -109,7 +109,7 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
     settings = Settings(folder=tmp_path, state_folder=tmp_path / "state")
     watched = operations.assembled(
         settings,
-        "north",
+        NORTH,
         inbox=inbox,
         ledger=ledger,
         is_working=lambda: health["is_working"],

@@ -5,7 +5,6 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -170,8 +169,7 @@ class Nothing:
 @pytest.fixture
 def keep(trail: AuditTrail, marks: Marks) -> Callable[..., AuditKeeper]:
     def make(posting: AuditPosting | None) -> AuditKeeper:
-        writes: Any = Nothing()
-        return AuditKeeper(trail, marks, writes, posting, kept=2)
+        return AuditKeeper(trail, marks, [Nothing()], posting, kept=2)
 
     return make
 

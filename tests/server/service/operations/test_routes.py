@@ -1,0 +1,178 @@
+"""Health, readiness and figures: true, of bounded size, and silent about patients."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.ledger.decisions import Breaker
+from server.service.operations import figures
+from server.service.operations.timings import Timings
+
+Body = Callable[..., bytes]
+
+
+def samples(service: Any) -> dict[str, float]:
+    """Return the metrics by name and labels, as they are written."""
+    answer = service.client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain")
+    found = {}
+    for family in text_string_to_metric_families(answer.get_data(as_text=True)):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}"] = sample.value
+    return found
+
+
+def test_the_service_is_healthy_while_its_worker_works(service: Any) -> None:
+    well = service.client.get("/healthz")
+    service.health["is_working"] = False
+    ill = service.client.get("/healthz")
+
+    assert (well.status_code, well.json) == (200, {"status": "ok"})
+    assert (ill.status_code, ill.json) == (503, {"status": "worker is not working"})
+
+
+def test_the_service_is_ready_while_its_stores_can_be_written_and_the_ehr_is_no_reason_not_to_be(service: Any) -> None:
+    service.ledger.decisions.set_breaker("north", Breaker(failures=2, open_until="2999-01-01T00:00:00.000Z"))
+
+    answer = service.client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json == {
+        "status": "ready",
+        "checks": {"ledger": "ok", "inbox": "ok", "disk": "ok"},
+        "ehr": {
+            "site": "north",
+            "last_contact": None,
+            "breaker": "open",
+            "breaker_open_until": "2999-01-01T00:00:00.000Z",
+        },
+    }
+
+
+def test_a_store_that_cannot_be_written_is_named_without_its_place(service: Any, tmp_path: Path) -> None:
+    service.client.get("/readyz")
+    service.inbox.close()
+    (tmp_path / "inbox.sqlite").unlink()
+    (tmp_path / "inbox.sqlite").mkdir()
+
+    answer = service.client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json["status"] == "not ready"
+    assert answer.json["checks"]["inbox"].startswith("cannot be written (")
+    assert str(tmp_path) not in answer.get_data(as_text=True)
+
+
+def test_a_disk_without_room_is_not_ready(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 150 * 10**6
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage)
+
+    answer = service.client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json["checks"]["disk"] == "150 MB are left, less than 200 MB"
+
+
+def test_the_figures_follow_what_is_stored_planned_and_asked(service: Any, body: Body) -> None:
+    service.post(body())
+    service.post(body(id="r2", subject={"reference": "Patient/nobody"}))
+    service.reader.plan_waiting()
+    service.client.get("/nosuch/patient-7")
+
+    found = samples(service)
+
+    assert found["outcome_bridge_received_total{site=north}"] == 1
+    assert found["outcome_bridge_inbox{site=north,state=planned}"] == 1
+    assert found["outcome_bridge_outcomes{site=north,state=planned}"] == 5  # with the Device
+    assert found["outcome_bridge_outcomes{site=north,state=verified}"] == 0
+    create = "method=POST,route=/fhir/{resource_type}"
+    created = [name for name in found if name.startswith("outcome_bridge_request_seconds_count") and "POST" in name]
+    assert {re.sub(r".*status=(\d+).*", r"\1", name) for name in created} == {"201", "422"}, create
+    assert found["outcome_bridge_request_seconds_count{method=GET,route=unmatched,status=404}"] == 1
+    assert found["outcome_bridge_request_seconds_bucket{le=+Inf,method=GET,route=unmatched,status=404}"] == 1
+
+
+def test_no_figure_tells_of_a_patient_and_their_number_does_not_grow_with_requests(service: Any, body: Body) -> None:
+    service.post(body(id="secret-response", subject={"reference": "Patient/p1"}))
+    service.reader.plan_waiting()
+    service.client.get("/metrics")
+    before = len(samples(service))
+
+    for number in range(50):
+        service.client.get(f"/chart/secret-patient-{number}")
+        service.client.open("/x", method=f"ODD{number}")
+    text = service.client.get("/metrics").get_data(as_text=True)
+
+    assert "secret" not in text
+    assert "p1" not in text
+    assert len(samples(service)) - before <= 4 * 16  # a few series more: chart, unmatched, of two methods
+
+
+def test_the_age_of_what_is_due_is_told(service: Any, body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.post(body())
+    service.reader.plan_waiting()
+    stores: figures.Stores = service.services.operations.readiness._stores
+    planned = datetime.fromisoformat(service.ledger.now())
+    monkeypatch.setattr(stores, "_now", lambda: planned + timedelta(hours=1))
+
+    found = samples(service)
+
+    assert found["outcome_bridge_oldest_due_seconds{site=north}"] == 3600
+    assert found["outcome_bridge_oldest_unproven_seconds{site=north}"] == 0
+
+
+def test_the_durations_of_several_processes_are_added_up(tmp_path: Path) -> None:
+    one, other = Timings(tmp_path), Timings(tmp_path)
+    one.observe(("GET", "/a", "200"), 0.004)
+    one.close()
+    (tmp_path / next(tmp_path.glob("*.db")).name).rename(tmp_path / "histogram_1.db")  # of another process
+    other.observe(("GET", "/a", "200"), 0.4)
+
+    [metric] = other.collect()
+
+    values = {(one.name, one.labels.get("le")): one.value for one in metric.samples}
+    assert values["outcome_bridge_request_seconds_bucket", "0.005"] == 1
+    assert values["outcome_bridge_request_seconds_bucket", "0.5"] == 2
+    assert values["outcome_bridge_request_seconds_count", None] == 2
+    assert values["outcome_bridge_request_seconds_sum", None] == pytest.approx(0.404)
+    other.close()
+
+
+def test_a_request_is_one_record_by_the_template_of_its_route(service: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "server.service.operations.requests")
+
+    service.client.get("/fhir/QuestionnaireResponse/secret-1", headers={"X-Request-Id": "request-7"})
+    service.client.get("/healthz")
+
+    [first, second] = [one for one in caplog.records if one.name == "server.service.operations.requests"]
+    assert first.levelname == "INFO"
+    assert (first.action, first.request, first.method) == ("request", "request-7", "GET")
+    assert "secret-1" not in json.dumps(vars(first), default=str)
+    assert second.levelname == "DEBUG"
+
+
+def test_what_was_sent_is_audited_under_its_request(service: Any, body: Body, tmp_path: Path) -> None:
+    service.client.get("/healthz")
+    service.post(body(), **{"X-Request-Id": "request-9"})
+
+    service.services.operations.keep_audit()
+    lines = (tmp_path / "state" / "audit.ndjson").read_text(encoding="utf-8").splitlines()
+
+    [event] = [json.loads(line) for line in lines]
+    assert event["action"] == "C"
+    assert [one["what"] for one in event["entity"]] == [
+        {"reference": "Patient/p1"},
+        {"reference": "QuestionnaireResponse/r1"},
+        {"identifier": {"value": "request-9"}},
+    ]
