@@ -154,7 +154,7 @@ def _ehr_content(row: dict[str, Any], settlement: Settlement) -> bytes | None:
     if settlement.state in ("verified", "retracted"):
         known: bytes | None = row["content"]
     elif settlement.state in _TAKEN:
-        known = row["sent_content"]
+        known = row["sent_content"] or row["ehr_content"]  # reading that it is held still says nothing new of it
     else:
         known = row["ehr_content"]
     return known

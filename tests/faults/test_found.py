@@ -166,6 +166,18 @@ def test_what_if_none_exist_found_in_its_place_is_not_written_over_unread(ehr: S
     it.close()
 
 
+def test_our_own_create_that_came_late_is_no_foreign_change_once_it_is_amended(oracle: World) -> None:
+    oracle.ehr.arm("accepted-later", on="write", times=2)
+    oracle.say("r0", Said(answer=5))
+    oracle.deliver()
+    oracle.amend("r0", 2)
+    oracle.reconcile()  # it is held still
+    oracle.wait()
+    oracle.rest()
+
+    assert {one.state for one in oracle.entries()} == {"verified"}
+
+
 TWINS = ("r0", "r00")
 """Two responses of one patient at one instant: where no identifier is kept their rows look alike."""
 
