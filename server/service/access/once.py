@@ -72,8 +72,9 @@ class Once:
         self._prune()
         insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         row = {"kind": kind, "digest": _digest(value), "until": int(until) + 1}
-        with self._engine.begin() as connection:
-            return connection.execute(insert(_once).values(row).on_conflict_do_nothing()).rowcount == 1
+        statement = insert(_once).values(row).on_conflict_do_nothing().returning(_once.c.kind)
+        with self._engine.begin() as connection:  # no driver's count of rows is relied on: psycopg's is unknown here
+            return connection.execute(statement).first() is not None
 
     def was_used(self, kind: Kind, value: str) -> bool:
         """Whether it was used before."""
