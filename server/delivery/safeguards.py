@@ -113,9 +113,9 @@ class Safeguards:
         wanted = self._settings.release
         if wanted != "all" and (wanted == 0 or self._ledger.decisions.written(self._site.name, most=wanted) >= wanted):
             return []
-        ids = {entry.response_id for entry in entries}
-        released = self._ledger.decisions.released(self._site.name, ids) | {""}
-        return [entry for entry in entries if entry.response_id not in released]
+        adding = [entry for entry in entries if not entry.is_withdrawn]  # what is taken back waits for nobody
+        released = self._ledger.decisions.released(self._site.name, {one.response_id for one in adding}) | {""}
+        return [entry for entry in adding if entry.response_id not in released]
 
     def _checked(self, patient_ids: set[str], client: FhirClient) -> dict[str, str]:
         """Return what is in the way of writing to patients, by id; whom this run has not read yet is read now.

@@ -15,9 +15,10 @@ from server.ledger.repairs import AS_NEW
 from server.ledger.rows import upsert
 from server.ledger.schema import outcomes, patients, releases, responses, sites
 
-Action = Literal["release", "again", "done", "accept"]
-"""Let it be sent; send it again; it was done by hand; accept what a new version changes."""
-
+Action = Literal["release", "again", "done", "accept", "ended"]
+"""Let it be sent; send it again; it was done by hand; accept what a new version changes; a release that ended."""
+OURSELVES: Final = "Outcome Bridge"
+"""Who ends a release: no person does."""
 
 WRITE_OVER: Final = "shall be written over what was changed in its place"
 """Reason of what a person, who saw what is in the chart, wants written over it; it stays until that is done."""
@@ -172,11 +173,18 @@ class Decisions:
             return {row.response_id: set(row.labels.split("\n")) for row in connection.execute(query)}
 
     def unreleased(self, site: str, *, limit: int) -> list[str]:
-        """Return the next responses with something planned that no person released yet, in order of id."""
+        """Return the next responses with something planned that no person released yet, in order of id.
+
+        What is only taken back is not among them: it waits for nobody.
+        """
         joined = sa.and_(responses.c.site == outcomes.c.site, responses.c.response_id == outcomes.c.response_id)
         query = sa.select(outcomes.c.response_id).distinct().join(responses, joined)
         query = query.where(outcomes.c.site == site, outcomes.c.state == "planned", outcomes.c.response_id != "")
-        query = query.where(responses.c.release.is_(None)).order_by(outcomes.c.response_id).limit(limit)
+        query = (
+            query.where(outcomes.c.is_withdrawn.is_(False), responses.c.release.is_(None))
+            .order_by(outcomes.c.response_id)
+            .limit(limit)
+        )
         with self._reading.connect() as connection:
             return list(connection.scalars(query))
 
@@ -236,11 +244,21 @@ class Decisions:
         return int(number)
 
 
-def unrelease(connection: sa.Connection, site: str, response_ids: Collection[str]) -> None:
-    """Forget that these responses were released: what a person looked at is not what would be sent now."""
-    released = responses.update().where(responses.c.site == site, responses.c.release.is_not(None))
+def unrelease(connection: sa.Connection, site: str, response_ids: Collection[str], moment: str) -> None:
+    """End the releases of these responses: what a person looked at is not what would be sent now; that is recorded."""
+    of_site = sa.and_(responses.c.site == site, responses.c.release.is_not(None))
     for part in _parts(sorted(response_ids)):
-        connection.execute(released.where(responses.c.response_id.in_(part)).values(release=None))
+        these = sa.and_(of_site, responses.c.response_id.in_(part))
+        released = connection.execute(sa.select(responses.c.response_id, responses.c.release).where(these)).all()
+        if released:
+            ended = {"site": site, "who": OURSELVES, "action": "ended", "at": moment}
+            why = "release {} ended, for what was released has changed"
+            rows = [
+                {**ended, "why": why.format(row.release), "what": row.response_id, "ended": row.release}
+                for row in released
+            ]
+            connection.execute(releases.insert(), rows)
+            connection.execute(responses.update().where(these).values(release=None))
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -72,13 +72,17 @@ class History:
         return dict(found)
 
     def decisions(self, site: str, keys: Collection[str]) -> list[Decision]:
-        """Return what persons decided about these resources, and the releases that let them go, in order."""
+        """Return what persons decided about these resources, and the releases that let them go or ended, in order."""
         of_keys = sa.and_(outcomes.c.site == site, outcomes.c.key.in_(keys))
         response_ids = sa.select(outcomes.c.response_id).where(of_keys)
         released = sa.select(responses.c.release).where(
             responses.c.site == site, responses.c.response_id.in_(response_ids), responses.c.release.is_not(None)
         )
-        wanted = sa.or_(releases.c.what.in_(keys), releases.c.number.in_(released))
+        is_end = sa.and_(releases.c.site == site, releases.c.action == "ended", releases.c.what.in_(response_ids))
+        ended = sa.select(releases.c.ended).where(is_end)
+        wanted = sa.or_(
+            releases.c.what.in_(keys), releases.c.number.in_(released), releases.c.number.in_(ended), is_end
+        )
         query = sa.select(releases).where(releases.c.site == site, wanted).order_by(releases.c.number)
         with self._reading.connect() as connection:
             rows = connection.execute(query).mappings()

@@ -340,7 +340,7 @@ class Ledger(queries.Queries):
             for count in set(plan.recounted.values()):
                 _count_as(connection, site, [key for key, one in plan.recounted.items() if one == count], count)
             upsert(connection, responses, [plan.called_for(one) | {"site": site} for one in batch])
-            decisions.unrelease(connection, site, plan.amended)
+            decisions.unrelease(connection, site, plan.amended, moment)
         return plan.counts
 
 

@@ -136,6 +136,28 @@ def test_what_is_withheld_is_told_and_ends_with_1_until_a_person_releases_it(wor
     assert len(world.ehr.chart.current("Observation")) == 6
 
 
+def test_what_is_taken_back_waits_for_nobody_and_what_is_amended_does(world: World, run: Run) -> None:
+    for one in ("r1", "r2"):
+        world.say(one, Said(answer=3))
+    write_site(world, 'check_patient = false\nrelease = "all"')
+    run("release", *PERSON, "--all")
+    assert run("deliver")[0] == 0
+
+    world.withdraw("r1")
+    world.amend("r2", 5)
+    status, out, _ = run("deliver")
+    assert status == 1
+    assert "waits for a person's release" in out
+    assert run("reconcile")[0] == 1
+    of_r1 = [one for one in world.ledger.of_responses("north", ["r1"]) if one.kind in ("panel", "physical")]
+    assert {one.state for one in of_r1} == {"retracted"}
+    assert "1 responses; 0 wait" in run("release", *PERSON, "--all")[1]
+
+    past = document(run("history", "--response", "r2", "--format", "json"))["decisions"]
+    assert [(one["number"], one["action"]) for one in past] == [(1, "release"), (2, "ended"), (3, "release")]
+    assert past[1]["why"].startswith("release 1 ended")
+
+
 def test_a_release_of_an_unknown_response_ends_with_1(world: World, run: Run) -> None:
     world.say("r1", Said(answer=3))
 
