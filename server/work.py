@@ -123,15 +123,31 @@ def is_said_done(entry: Entry) -> bool:
     return entry.state == "manual" and BY_HAND in entry.reason and not is_open
 
 
-def check_keys(ledger: Ledger, site: str, keys: Collection[str]) -> None:
-    """Make sure that these are outcomes left to a person.
+def whole_key(ledger: Ledger, site: str, beginning: str) -> str:
+    """Return the key that begins so.
 
     Raises:
-        ConfigurationError: some are not.
+        ConfigurationError: none does, or more than one.
     """
+    found = ledger.keys_beginning(site, beginning, limit=2)
+    if not found:
+        raise ConfigurationError(f"the ledger has nothing of key {beginning} at {site}; see outcome-bridge work")
+    if len(found) > 1 and beginning not in found:
+        raise ConfigurationError(f"more than one key at {site} begins with {beginning}; give more of it")
+    return beginning if beginning in found else found[0]
+
+
+def check_keys(ledger: Ledger, site: str, given: Collection[str]) -> list[str]:
+    """Return the whole keys of outcomes left to a person, whose keys begin so, each once.
+
+    Raises:
+        ConfigurationError: some are not, or a beginning is that of none, or of several.
+    """
+    keys = list(dict.fromkeys(whole_key(ledger, site, one) for one in given))
     known = {entry.key for entry in ledger.entries(site, keys) if entry.state in STATES}
     if wrong := sorted(set(keys) - known):
         raise ConfigurationError(f"not on the work list of {site}: {', '.join(wrong)}; see outcome-bridge work")
+    return keys
 
 
 def _entries(ledger: Ledger, site: str) -> Iterator[Entry]:

@@ -79,7 +79,13 @@ def accept(site_name: str, who: str, why: str, mapping_name: str, settings_file:
 
 @click.command()
 @site_option
-@click.option("--again", "again", multiple=True, metavar="KEY", help="Make this due again; may be given repeatedly.")
+@click.option(
+    "--again",
+    "again",
+    multiple=True,
+    metavar="KEY",
+    help="Make this due again; as much of a key as no other has; may be given repeatedly.",
+)
 @click.option("--done", "done", multiple=True, metavar="KEY", help="It was done in the chart by hand; likewise.")
 @_person_options(required=False)
 @settings_option
@@ -116,7 +122,7 @@ def work(
 @click.command()
 @site_option
 @click.option("--response", "response_id", default="", metavar="ID", help="Of this QuestionnaireResponse.")
-@click.option("--key", default="", metavar="KEY", help="Of this resource.")
+@click.option("--key", default="", metavar="KEY", help="Of this resource; as much of its key as no other has.")
 @settings_option
 @format_option
 def history(site_name: str, response_id: str, key: str, settings_file: Path | None, output: Format) -> int:

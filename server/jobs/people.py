@@ -132,8 +132,8 @@ def again(site: Site, person: Person, keys: Sequence[str], *, settings: Settings
         ConfigurationError: some are not left to a person.
     """
     with stores.open_ledger(settings) as ledger:
-        work.check_keys(ledger, site.name, keys)
-        return ledger.decisions.again(site.name, keys, who=person.who, why=person.why)
+        whole = work.check_keys(ledger, site.name, keys)
+        return ledger.decisions.again(site.name, whole, who=person.who, why=person.why)
 
 
 def done(site: Site, person: Person, keys: Sequence[str], *, settings: Settings) -> None:
@@ -143,12 +143,18 @@ def done(site: Site, person: Person, keys: Sequence[str], *, settings: Settings)
         ConfigurationError: some are not left to a person.
     """
     with stores.open_ledger(settings) as ledger:
-        work.check_keys(ledger, site.name, keys)
-        ledger.decisions.done(site.name, keys, who=person.who, why=person.why)
+        whole = work.check_keys(ledger, site.name, keys)
+        ledger.decisions.done(site.name, whole, who=person.who, why=person.why)
 
 
 def history(site: Site, *, settings: Settings, response_id: str = "", key: str = "") -> Past:
     """Return what was tried and decided for a response or a resource; of the whole site if neither is named.
+
+    Args:
+        site: whose.
+        settings: of the installation.
+        response_id: of the response.
+        key: of the resource, or as much of its beginning as no other key has.
 
     Raises:
         ConfigurationError: the ledger has no such response or resource at this site.
@@ -157,9 +163,12 @@ def history(site: Site, *, settings: Settings, response_id: str = "", key: str =
         if not (response_id or key):
             latest = ledger.history.latest_attempts(site.name, limit=_LATEST)
             return Past(entries=(), attempts=latest, decisions=ledger.decisions.all(site.name))
-        entries = ledger.of_responses(site.name, [response_id]) if response_id else ledger.entries(site.name, [key])
+        if response_id:
+            entries = ledger.of_responses(site.name, [response_id])
+        else:
+            entries = ledger.entries(site.name, [work.whole_key(ledger, site.name, key)])
         if not entries:
-            raise ConfigurationError(f"the ledger has nothing of {response_id or key} at {site.name}; nothing to show")
+            raise ConfigurationError(f"the ledger has nothing of {response_id} at {site.name}; nothing to show")
         keys = [entry.key for entry in entries]
         return Past(
             entries=entries,

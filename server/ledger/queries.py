@@ -72,6 +72,14 @@ class Queries:
         """Return these entries, in order of key."""
         return self._read(of(site, outcomes.c.key.in_(list(keys))).order_by(outcomes.c.key))
 
+    def keys_beginning(self, site: str, beginning: str, *, limit: int) -> list[str]:
+        """Return the keys that begin so, in order; empty for an empty beginning."""
+        query = sa.select(outcomes.c.key).where(
+            outcomes.c.site == site, outcomes.c.key >= beginning, outcomes.c.key < f"{beginning}\uffff"
+        )
+        with self._reading.connect() as connection:
+            return list(connection.scalars(query.order_by(outcomes.c.key).limit(limit))) if beginning else []
+
     def of_responses(self, site: str, response_ids: Collection[str]) -> list[Entry]:
         """Return every entry of these responses, in order of response id, then of sending."""
         return sorted(self._read(of(site, outcomes.c.response_id.in_(response_ids))), key=sending_order)

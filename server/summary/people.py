@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Sequence, Set
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from server.terminal import Terminal
 from server.work import WorkList
 
 _MOST_SHOWN: Final = 20
+_KEY_CHARACTERS: Final = 12
+"""So much of a key is shown: enough for the commands, and for a line of a table."""
 
 
 def show_released(terminal: Terminal, site: str, done: Released) -> None:
@@ -53,7 +56,7 @@ def show_work(
         terminal.say(f"{one.state}: {one.kind} of response {one.response_id or '-'}, patient {one.patient_id or '-'}")
         terminal.say(f"  {place}; {one.reason or 'no reason given'}")
         terminal.say(f"  {one.advice}")
-        terminal.say(f"  key {one.key}")
+        terminal.say(f"  key {shortened(one.key)}")
     if len(left.items) > _MOST_SHOWN:
         terminal.say(f"... and {len(left.items) - _MOST_SHOWN} more; --format json lists them all")
     terminal.say(f"Left to a person at {site}: {len(left.items)} resources.")
@@ -63,25 +66,38 @@ def show_work(
         terminal.say(f"Done by hand, as persons said, and not proven: {left.said_done}.")
 
 
+def shortened(key: str) -> str:
+    """Return as much of a key as the commands need; the whole ones are in the JSON document."""
+    return key[:_KEY_CHARACTERS]
+
+
 def show_history(terminal: Terminal, site: str, past: Past) -> None:
     """Show how resources stand, what was sent of them, and what was decided; ids, codes and paths only."""
     entries = [_now(one) for one in past.entries]
     attempts, decisions = [asdict(one) for one in past.attempts], [asdict(one) for one in past.decisions]
     terminal.document("history", {"site": site, "now": entries, "attempts": attempts, "decisions": decisions})
     if entries:
-        rows = [[one[name] for name in ("key", "kind", "state", "ehr_id", "ehr_version", "reason")] for one in entries]
+        names = ("kind", "state", "ehr_id", "ehr_version", "reason")
+        rows = [[shortened(one["key"]), *(one[name] for name in names)] for one in entries]
         terminal.table(f"Now at {site}", ("Key", "kind", "state", "in the chart", "version", "reason"), rows)
     kinds = {one.key: one.kind for one in past.entries}
     sent = [
-        (one.sent_at, one.interaction, one.http_status or "-", one.result, kinds.get(one.key, f"{one.key[:12]}..."),
+        (one.sent_at, one.interaction, one.http_status or "-", one.result, kinds.get(one.key, shortened(one.key)),
          one.request_id, one.reason)
         for one in past.attempts
     ]  # fmt: skip
     header = ("Time", "interaction", "status", "result", "what", "request", "reason")
     terminal.table(f"Sent: {len(sent)}", header, sent)
-    decided = [(one.number, one.at, one.action, one.what, one.who, one.why) for one in past.decisions]
+    keys = {one.key for one in (*past.entries, *past.attempts)}
+    decided = [
+        (one.number, one.at, one.action, _short_if_key(one.what, keys), one.who, one.why) for one in past.decisions
+    ]
     if decided:
         terminal.table(f"Decided: {len(decided)}", ("Number", "time", "action", "what", "who", "why"), decided)
+
+
+def _short_if_key(what: str, keys: Set[str]) -> str:
+    return shortened(what) if what in keys or re.fullmatch(r"[0-9a-f]{64}", what) else what
 
 
 def _now(entry: Entry) -> dict[str, Any]:

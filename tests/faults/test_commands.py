@@ -322,6 +322,29 @@ def test_what_was_refused_is_sent_again_once_a_person_says_so(world: World, run:
     assert [one.action for one in world.ledger.decisions.all("north")] == ["again"] * len(refused)
 
 
+@pytest.mark.parametrize("world", ["epic-like"], indirect=True)
+def test_a_key_is_shown_short_and_taken_as_shown(world: World, run: Run) -> None:
+    world.say("r1", Said(answer=3))
+    run("deliver")
+    world.amend("r1", 4)
+    [first, second] = world.ledger.in_state("north", ["manual"])
+
+    shown = run("work")[1]
+    past = run("history", "--response", "r1")[1]
+    status, _, _ = run("work", "--done", first.key[:12], *PERSON)
+
+    assert f"key {first.key[:12]}\n" in shown
+    assert first.key[:12] in past
+    assert first.key not in shown + past
+    assert all(len(line.rstrip()) <= 120 for line in past.splitlines())
+    assert status == 0
+    assert [one.what for one in world.ledger.decisions.all("north")] == [first.key]
+    assert first.key[:12] in run("history", "--key", first.key[:7])[1]
+    common = "" if first.key[0] != second.key[0] else first.key[0]
+    assert run("work", "--done", common or "g", *PERSON)[0] == 2
+    assert run("history", "--key", "no such key")[0] == 2
+
+
 def test_repair_plans_what_was_altered_and_what_is_missing(world: World, run: Run) -> None:
     world.say("r1", Said(answer=3))
     run("deliver")
