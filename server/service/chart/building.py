@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint
 
-from integration import intake, origin
+from integration import origin
 from integration.mapping import Mapping
 from integration.service_settings import Service
 from integration.settings import Settings, Site
@@ -35,9 +35,6 @@ from server.service.chart.smart.cookies import Cookies
 from server.service.chart.smart.launch import Launching
 from server.service.chart.smart.routes import Smart, bounded_client
 from server.service.chart.smart.sessions import ChartSessions
-from server.service.inbound.assembly import PatientFetcher
-
-_RESPONSE: Final = "QuestionnaireResponse"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +104,9 @@ def clinical(
 ) -> Clinical:
     """Build it of its parts."""
     connect = _connector(site, now)
-    gathering = _gathering(site, mapping, stores, connect)
+    gathering = Gathering(
+        mapping=mapping, site=site.name, warehouse=stores.warehouse, ledger=stores.ledger, posted=stores.posted
+    )
     algorithms = frozenset(service.tokens.algorithms)
     ehrs = discovery.ehrs(service.chart.issuers, ca_file=service.chart.ca_file, now=now)
     smart = Smart(
@@ -124,7 +123,7 @@ def clinical(
         chart_pages=ChartPages(gathering=gathering, viewer=smart.viewer, now=now, made_by=made_by),
         smart=smart,
         hooks=Hooks(
-            held=_held_at_hand(site, mapping, stores, gathering),
+            held=_held_at_hand(gathering),
             tokens=client_token.of(service.cds_hooks, stores.once, now, algorithms),
             fhir_servers=frozenset({*ehrs, discovery.normalized(site.base_url)}),
             launches=bool(service.chart.issuers),
@@ -140,27 +139,11 @@ def _connector(site: Site, now: Callable[[], datetime]) -> Callable[[], FhirClie
     return lambda: bounded_client(site.base_url, authenticator=login, ca_file=site.ca_file)
 
 
-def _gathering(site: Site, mapping: Mapping, stores: Stores, connect: Callable[[], FhirClient]) -> Gathering:
-    fetch = PatientFetcher(site=site, warehouse=stores.warehouse, connect=connect)
-    return Gathering(
-        mapping=mapping,
-        site=site.name,
-        warehouse=stores.warehouse,
-        ledger=stores.ledger,
-        posted=stores.posted,
-        find_patient=lambda patient_id: intake.find_patient(mapping, patient_id, fetch),
-    )
-
-
-def _held_at_hand(site: Site, mapping: Mapping, stores: Stores, gathering: Gathering) -> Callable[[str], list[Held]]:
+def _held_at_hand(gathering: Gathering) -> Callable[[str], list[Held]]:
     """Return what finds a patient's outcomes without asking the EHR: a card must be there at once."""
 
-    def staged(patient_id: str) -> bytes | None:
-        return stores.warehouse.read(site.name, "Patient", patient_id)
-
     def held(patient_id: str) -> list[Held]:
-        current = intake.find_patient(mapping, patient_id, staged)
-        return gathering.held(gathering.person_known_as(current or patient_id))
+        return gathering.held(gathering.person(patient_id) or gathering.person_known_as(patient_id))
 
     return held
 

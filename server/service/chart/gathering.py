@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from integration import versions
+from integration import intake, versions
+from integration.errors import ServerRefusedError
 from integration.intake import logical_id
 from integration.intake.reader import Reader
 from integration.intake.rejection import RejectedError
@@ -18,12 +19,13 @@ from integration.records import Patient, PatientRows, Procedure, Response
 from integration.warehouse import Warehouse
 from server.ledger import Ledger
 from server.ledger.reading import Held, of_patients
+from server.service.chart.ehr import Connect
 from server.service.chart.found import EhrReading
 from server.service.chart.model import Identity
 
 _RESPONSE: Final = "QuestionnaireResponse"
+_GONE: Final = (404, 410)
 _USES: Final = ("official", "usual", "")
-FindPatient = Callable[[str], str | None]
 Versions = Callable[[Sequence[str]], Sequence[bytes]]
 """Returns what was posted of responses, by id, in order of arrival, as JSON."""
 
@@ -51,7 +53,6 @@ class Gathering:
         warehouse: what was pulled.
         ledger: what was planned and written.
         posted: what was posted.
-        find_patient: who a patient is after merging.
     """
 
     mapping: Mapping
@@ -59,17 +60,20 @@ class Gathering:
     warehouse: Warehouse
     ledger: Ledger
     posted: Versions
-    find_patient: FindPatient
 
-    def person(self, patient_id: str) -> Person | None:
+    def person(self, patient_id: str, connect: Connect | None = None) -> Person | None:
         """Return who a patient is; None if nobody is known by this id.
+
+        Args:
+            patient_id: any id.
+            connect: to the EHR, which is asked for whom is not staged; None: it is not asked.
 
         Raises:
             DeliveryError: only the EHR knows, and it cannot be asked.
         """
         if not logical_id.is_valid(patient_id):
             return None
-        current = self.find_patient(patient_id)
+        current = intake.find_patient(self.mapping, patient_id, lambda one: self._patient_body(one, connect))
         if current is None:
             return None
         known = self.person_known_as(current)
@@ -136,6 +140,18 @@ class Gathering:
         for resource_id, resource, body in _named(kind, bodies):
             if _subject(resource) in person.aliases:
                 yield resource_id, resource, body
+
+    def _patient_body(self, patient_id: str, connect: Connect | None) -> bytes | None:
+        staged = self.warehouse.read(self.site, "Patient", patient_id)
+        if staged is not None or connect is None:
+            return staged
+        try:
+            with connect() as client:
+                return client.read("Patient", patient_id).body
+        except ServerRefusedError as error:
+            if error.status in _GONE:
+                return None
+            raise
 
     def _merged_into(self, patient_id: str) -> Iterator[str]:
         """Yield the ids of the staged Patients that were merged into this one, over any number of steps."""

@@ -120,14 +120,14 @@ def _seen(chart_pages: ChartPages, patient_id: str) -> tuple[Viewer, Person]:
     """Return who looks and at whom; whom one may not see is refused before it is said whether there is such a one."""
     viewer = chart_pages.viewer()
     if viewer.patient_id and viewer.patient_id != patient_id:
-        own = chart_pages.gathering.person(viewer.patient_id)
+        own = chart_pages.gathering.person(viewer.patient_id, viewer.connect)
         if own is None or patient_id not in own.aliases:
             raise PageError(
                 403,
                 "This login is for another patient’s chart.",
                 advice="Open the chart from the EHR once more, with this patient selected.",
             )
-    person = chart_pages.gathering.person(patient_id)
+    person = chart_pages.gathering.person(patient_id, viewer.connect)
     if person is None:
         raise PageError(404, "No patient is known by this id.", heading="This patient is not known here")
     return viewer, person
