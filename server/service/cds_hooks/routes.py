@@ -72,11 +72,6 @@ def blueprint(hooks: Hooks) -> Blueprint:
     def _allow_origin(answer: Response) -> Response:
         return _with_origin(answer, hooks.origins)
 
-    @place.route("", methods=["OPTIONS"], defaults={"below": ""}, provide_automatic_options=False)
-    @place.route("/<path:below>", methods=["OPTIONS"], provide_automatic_options=False)
-    def preflight(below: str) -> Response:  # noqa: ARG001 - all addresses are answered alike
-        return Response(status=204, headers=_PREFLIGHT)
-
     @place.get("")
     def discovery() -> Response:
         return flask.jsonify({"services": [service_document()]})
@@ -160,4 +155,6 @@ def _with_origin(answer: Response, origins: Collection[str]) -> Response:
     if origin in origins:
         answer.headers["Access-Control-Allow-Origin"] = origin
         answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id"
+        if request.method == "OPTIONS":
+            answer.headers.update(_PREFLIGHT)
     return answer
