@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -162,7 +162,7 @@ class Safeguards(Table):
     """
 
     check_patient: bool = True
-    stop_labels: tuple[str, ...] = ()
+    stop_labels: tuple[str, ...] = Field(default=(), strict=False)
     opt_out_file: BesideTheFile = None
     release: Literal["all"] | Annotated[int, Field(ge=0)] = 0
 
@@ -198,6 +198,7 @@ class Site(Table):
         limits: what the server is asked to bear.
     """
 
+    not_in_files: ClassVar[frozenset[str]] = frozenset(("name",))
     name: str
     base_url: str
     authentication: Authentication = Authentication()

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 
-_NOT_IN_FILES: Final = frozenset(("folder", "file"))
-"""Fields that a reader fills in itself."""
+_BRANCH: Final = re.compile(r"(literal|function-\w+|tuple|list|constrained|is-instance)[\[-].*|int|str|float|bool|none")
+"""What pydantic calls the kinds that a value may be of, where there are several: no step of a path in a file."""
+_WORDS: Final[Mapping[str, str]] = {
+    "string_type": "text in quotes", "int_type": "a whole number", "int_from_float": "a whole number",
+    "float_type": "a number", "bool_type": "true or false", "tuple_type": "a list", "list_type": "a list",
+    "is_instance_of": "a path in quotes", "model_type": "a table", "dict_type": "a table",
+}  # fmt: skip
+"""By pydantic's type of error, what the value should be."""
 
 
 class Table(BaseModel):
-    """A table: unknown keys are errors, values keep their type, nothing changes once it is read."""
+    """A table: unknown keys are errors, values keep their type, nothing changes once it is read.
 
+    Attributes:
+        not_in_files: fields that a reader fills in itself.
+    """
+
+    not_in_files: ClassVar[frozenset[str]] = frozenset(("folder", "file"))
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -47,10 +59,18 @@ CertificatesBesideTheFile = Annotated[BesideTheFile, AfterValidator(_holding_cer
 
 def faults(model: type[Table], error: ValidationError) -> list[tuple[str, str]]:
     """Return every fault: its path in the file, and what is wrong; the nearest known key where one is unknown."""
-    return [
-        (".".join(str(step) for step in fault["loc"]), _problem(model, fault["loc"], fault["type"], fault["msg"]))
-        for fault in error.errors(include_url=False)
-    ]
+    found: dict[str, list[str]] = {}
+    for fault in error.errors(include_url=False):
+        location = tuple(step for step in fault["loc"] if not _BRANCH.fullmatch(str(step)))
+        said = found.setdefault(".".join(map(str, location)), [])
+        said.append(_problem(model, location, fault["type"], fault["msg"]))
+    return [(path, _one_of(problems)) for path, problems in found.items()]
+
+
+def _one_of(problems: Sequence[str]) -> str:
+    """Return one sentence of why a value is of none of several kinds."""
+    first, *others = dict.fromkeys(problems)
+    return " or ".join((first, *(one.removeprefix("should be ") for one in others)))
 
 
 def _problem(model: type[Table], location: tuple[int | str, ...], kind: str, message: str) -> str:
@@ -58,6 +78,8 @@ def _problem(model: type[Table], location: tuple[int | str, ...], kind: str, mes
         return f"unknown key; {_nearest(str(location[-1]), _keys(model, location[:-1]))}"
     if kind == "missing":
         return "is missing; add it"
+    if kind in _WORDS:
+        return f"should be {_WORDS[kind]}"
     text = message.removeprefix("Value error, ").removeprefix("Input ")
     return f"{text[:1].lower()}{text[1:]}"
 
@@ -68,7 +90,7 @@ def _keys(model: Any, location: Iterable[int | str]) -> list[str]:
         field = model.model_fields.get(str(step)) if _is_table(model) else None
         annotation = field.annotation if field is not None else model
         model = next((one for one in (annotation, *getattr(annotation, "__args__", ())) if _is_table(one)), annotation)
-    return sorted(set(model.model_fields) - _NOT_IN_FILES) if _is_table(model) else []
+    return sorted(set(model.model_fields) - model.not_in_files) if _is_table(model) else []
 
 
 def _is_table(kind: Any) -> bool:

@@ -88,7 +88,7 @@ def show_history(terminal: Terminal, site: str, past: Past) -> None:
     ]  # fmt: skip
     header = ("Time", "interaction", "status", "result", "what", "request", "reason")
     terminal.table(f"Sent: {len(sent)}", header, sent)
-    keys = {one.key for one in (*past.entries, *past.attempts)}
+    keys = {one.key for one in past.entries} | {one.key for one in past.attempts}
     decided = [
         (one.number, one.at, one.action, _short_if_key(one.what, keys), one.who, one.why) for one in past.decisions
     ]
