@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-import msgspec
 from flask import Response
 
+from integration import outcomes
 from integration.outcomes import Resource
 
 FHIR_JSON: Final = "application/fhir+json"
@@ -84,4 +84,4 @@ def refused(refusal: Refusal) -> Response:
 
 def answer(resource: Resource, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return a FHIR resource as an answer."""
-    return Response(msgspec.json.encode(resource), status, headers, content_type=FHIR_JSON)
+    return Response(outcomes.encode(resource), status, headers, content_type=FHIR_JSON)
