@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
@@ -15,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from integration import environment
 from integration import write_profile as profiles
 from integration.addresses import is_loopback, is_protected
 from integration.errors import SettingsError
@@ -281,7 +283,8 @@ class Settings(Table):
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read the settings: `path`, else the file that OUTCOME_BRIDGE_SETTINGS names, else ./outcome-bridge.toml.
 
-    A file that was named must exist; the last one may be missing, which gives the defaults.
+    A file that was named must exist; the last one may be missing, which gives the defaults. Variables like
+    OUTCOME_BRIDGE_SERVICE__PORT go before what the file says (`integration.environment`).
 
     Raises:
         SettingsError: the file is missing, unreadable, not TOML, or holds an unknown key or a wrong value.
@@ -289,6 +292,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     named = path or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
     file = (named or Path(FILE_NAME)).absolute()
     table = _read(file) if named or file.is_file() else {}
+    variables = environment.variables(Settings, environ, apart=(VARIABLE,))
+    table = environment.merged(table, variables)
     for key in ("folder", "file"):
         if key in table:
             raise SettingsError(file=str(file), problem=f"unknown key '{key}'; remove it")
@@ -296,7 +301,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     if not isinstance(state_folder, str):
         raise SettingsError(file=str(file), problem="state_folder: must be a path in quotes")
     own = {"folder": file.parent, "file": str(file), "state_folder": file.parent / Path(state_folder).expanduser()}
-    return _validated(Settings, {**table, **own}, file)
+    return _validated(Settings, {**table, **own}, file, {".".join(one.keys): one.name for one in variables})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -318,9 +323,12 @@ def _read(path: Path) -> dict[str, Any]:
 _Model = TypeVar("_Model", bound=Table)
 
 
-def _validated(model: type[_Model], table: dict[str, Any], path: Path) -> _Model:
+def _validated(
+    model: type[_Model], table: dict[str, Any], path: Path, variables: Mapping[str, str] = types.MappingProxyType({})
+) -> _Model:
+    """Check a table; a key whose value is from a variable is called by the variable's name."""
     try:
         return model.model_validate(table, context={"folder": path.parent})
     except ValidationError as error:
-        problems = [f"{key}: {problem}" for key, problem in faults(model, error)]
+        problems = [f"{variables.get(key, key)}: {problem}" for key, problem in faults(model, error)]
         raise SettingsError(file=str(path), problem="; ".join(problems)) from None

@@ -73,6 +73,12 @@ def _one_of(problems: Sequence[str]) -> str:
     return " or ".join((first, *(one.removeprefix("should be ") for one in others)))
 
 
+def key_problem(model: Any, key: str) -> str:
+    """Return what is wrong with a key that a table is said to have; empty if nothing is."""
+    keys = _keys(model, ())
+    return "" if key in keys else f"unknown key; {_nearest(key, keys)}" if keys else "unknown key; it is in no table"
+
+
 def _problem(model: type[Table], location: tuple[int | str, ...], kind: str, message: str) -> str:
     if kind == "extra_forbidden":
         return f"unknown key; {_nearest(str(location[-1]), _keys(model, location[:-1]))}"

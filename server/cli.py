@@ -13,7 +13,7 @@ import click
 from integration import settings
 from integration.errors import OutcomeBridgeError
 from server import log
-from server.commands import copies, people
+from server.commands import copies, keys, people
 from server.commands.options import (
     DONE,
     FAILED,
@@ -236,7 +236,7 @@ def reconcile(site_name: str, repair: bool, settings_file: Path | None, output: 
     return DONE if report.books.is_proven else FAILED
 
 
-for command in (*people.COMMANDS, *copies.COMMANDS):
+for command in (*people.COMMANDS, *copies.COMMANDS, *keys.COMMANDS):
     cli.add_command(command)
 
 

@@ -1,6 +1,8 @@
 """The commands: what they print, and the exit statuses of the contract."""
 
+import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pytest_httpserver import HTTPServer
 
+from integration import settings
 from server import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,3 +229,26 @@ def test_a_wrong_path_in_the_address_does_not_pass_for_an_empty_chart(
             cli.main()
         assert ended.value.code == 1
         assert "no FHIR server at this address; check the site's base_url" in capsys.readouterr().err
+
+
+def test_a_key_is_printed_once_with_the_lines_for_the_settings(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("key", "lab-engine")
+    as_json = json.loads(run("key", "lab-engine", "--format", "json")[1])
+
+    key = re.search(r"^obk_[A-Za-z0-9_-]{43}$", out, re.MULTILINE)
+    assert status == 0
+    assert key is not None
+    lines = out[out.index("[[service.sources]]") :]
+    (tmp_path / "by-key.toml").write_text(lines, encoding="utf-8")
+    source = settings.load(tmp_path / "by-key.toml", {}).service.sources[0]
+    assert source.name == "lab-engine"
+    assert source.api_key_sha256 == hashlib.sha256(key[0].encode()).hexdigest()
+    assert as_json["key"] != key[0]
+    assert as_json["api_key_sha256"] == hashlib.sha256(as_json["key"].encode()).hexdigest()
+
+
+def test_a_key_is_made_for_a_name_that_the_settings_take(run: Run) -> None:
+    status, out, err = run("key", "lab engine")
+
+    assert (status, out) == (2, "")
+    assert "a source's name holds" in err
