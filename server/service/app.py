@@ -18,6 +18,7 @@ from server.service.inbound import fhir_api
 from server.service.operation_outcome import Refusal, RefusedError, refused
 from server.service.operations import audited, requests, routes
 from server.service.services import Services
+from server.service.staff import routes as staff_pages
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ def create_app(services: Services) -> Flask:
     _add_request_ids(app, services)
     gate.install(app, services.gate)
     app.register_blueprint(routes.blueprint(services.operations))
+    if services.staff is not None:
+        app.register_blueprint(staff_pages.blueprint(services.staff))
     _add_error_answers(app, services)
     return app
 

@@ -24,6 +24,8 @@ from server.service.chart import building as chart
 from server.service.inbound import assembly as inbound
 from server.service.operations import assembly as operations
 from server.service.services import Services
+from server.service.staff.desk import StaffDesk
+from server.sites import profile_of
 
 logger = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
@@ -101,6 +103,7 @@ def assembled(
             once=gate.staff.once,
             key=gate.key,
         )
+        watching = stack.enter_context(watched)
         yield Services(
             clinical=stack.enter_context(chart.opened(settings, site, mapping, kept, now=_now)),
             gate=gate,
@@ -110,7 +113,15 @@ def assembled(
             now=_now,
             new_id=lambda: str(uuid.uuid4()),
             software_version=origin.software_version(),
-            operations=stack.enter_context(watched),
+            operations=watching,
+            staff=StaffDesk(
+                site=site.name,
+                ledger=ledger,
+                overview=watching.figures.overview,
+                inbox=taking.inbox,
+                stores=watching.figures,
+                profile=profile_of(site),
+            ),
             fhir_version=mapping.study.study.fhir_version,
             body_limit_bytes=settings.service.body_limit_bytes,
             public_url=settings.service.public_url,

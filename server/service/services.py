@@ -11,6 +11,7 @@ from server.service.access.gate import Gate
 from server.service.chart.building import Clinical
 from server.service.inbound.inbound import Inbound
 from server.service.operations.routes import Operations
+from server.service.staff.desk import StaffDesk
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,7 @@ class Services:
         now: the clock; aware, UTC.
         new_id: makes a logical id, or a request id.
         software_version: of Outcome Bridge.
+        staff: what the staff pages know and do; None: there are none.
         gate: who may; without another, this machine alone.
         operations: health, readiness and figures.
         clinical: the chart's pages, launches and CDS Hooks; None: there are none.
@@ -39,6 +41,7 @@ class Services:
     new_id: Callable[[], str]
     software_version: str
     operations: Operations
+    staff: StaffDesk | None = None
     gate: Gate = field(default_factory=building.of_this_machine)
     clinical: Clinical | None = None
     fhir_version: str = "4.0.1"

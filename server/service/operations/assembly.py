@@ -67,6 +67,7 @@ def assembled(
             readiness=Readiness(figures, inbox.check_writable, settings.service.process.least_free_mb * _MB),
             metrics=Metrics(figures, measured, software_version=versions[0], fhir_version=versions[1]),
             timings=measured,
+            figures=figures,
             audit=trail.append,
             keep_audit=keeper.step,
         )

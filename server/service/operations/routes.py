@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from integration.errors import OutcomeBridgeError
 from integration.outcomes import Resource
 from server.service.operation_outcome import RefusedError
+from server.service.operations.figures import Stores
 from server.service.operations.metrics import Metrics
 from server.service.operations.readiness import Readiness
 from server.service.operations.timings import Timings
@@ -29,6 +30,7 @@ class Operations:
         readiness: of the stores.
         metrics: of the site.
         timings: of requests.
+        figures: of the stores.
         audit: writes an AuditEvent down.
         keep_audit: does now what is done for the audit every second.
     """
@@ -37,6 +39,7 @@ class Operations:
     readiness: Readiness
     metrics: Metrics
     timings: Timings
+    figures: Stores
     audit: Callable[[Resource], None]
     keep_audit: Callable[[], None]
 

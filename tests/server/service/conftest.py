@@ -28,6 +28,8 @@ from server.service.inbound.inbox_reader import InboxReader
 from server.service.inbound.reading import ResourceReader
 from server.service.operations import assembly as operations
 from server.service.services import Services
+from server.service.staff.desk import StaffDesk
+from server.sites import profile_of
 
 sys.path.append(str(Path(__file__).parent))  # what stands beside it, whose names are their own: authorisation_server
 
@@ -126,6 +128,7 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         now=lambda: NOW,
         new_id=new_id,
     )
+    watching = stack.enter_context(watched)
     services = Services(
         inbound=taking,
         wake=lambda: wakes.append("woken"),
@@ -133,7 +136,15 @@ def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Ori
         now=lambda: NOW,
         new_id=new_id,
         software_version="0.1.0",
-        operations=stack.enter_context(watched),
+        operations=watching,
+        staff=StaffDesk(
+            site="north",
+            ledger=ledger,
+            overview=watching.figures.overview,
+            inbox=inbox,
+            stores=watching.figures,
+            profile=profile_of(NORTH),
+        ),
         body_limit_bytes=20_000,
     )
     yield Service(

@@ -1,0 +1,232 @@
+"""The staff pages show states and ids as text, and record every decision with who made it."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from server.ledger import Settlement
+from server.ledger.decisions import Breaker
+from server.service.inbound.deposits import Answer, Deposit, Unit
+
+Body = Callable[..., bytes]
+HTML = {"Accept": "text/html"}
+ODD = "<b onload=x>&\"'"
+
+
+def get(service: Any, address: str, status: int = 200) -> str:
+    answer = service.client.get(address, headers=HTML)
+    assert answer.status_code == status, answer.get_data(as_text=True)
+    assert answer.content_type == "text/html; charset=utf-8"
+    return str(answer.get_data(as_text=True))
+
+
+def post(service: Any, address: str, page: str, **fields: Any) -> Any:
+    token = re.search(r'name="csrf_token" value="([0-9a-f]+)"', page)
+    assert token is not None
+    headers = HTML | {"Origin": "http://localhost"}
+    return service.client.post(address, data={"csrf_token": token[1], **fields}, headers=headers)
+
+
+@pytest.fixture
+def planned(service: Any, body: Body) -> Any:
+    """A service with two responses planned, and nothing sent."""
+    service.post(body())
+    service.post(body(id="r2", subject={"reference": "Patient/p2"}))
+    service.reader.plan_waiting()
+    return service
+
+
+@pytest.fixture
+def refused(planned: Any) -> Any:
+    """The same, and one outcome refused by the EHR, for a reason that holds markup."""
+    [entry] = [one for one in planned.ledger.due("north", after=None, limit=100) if is_first_score(one)]
+    planned.ledger.lease("north", "w", after=None, responses=10, seconds=60)
+    planned.ledger.claim("north", [entry.key], request_id="q1", interaction="create", worker="w", seconds=60)
+    settlement = Settlement(key=entry.key, state="refused", reason=f"HTTP 422 {ODD}", http_status=422)
+    planned.ledger.settle("north", [settlement], request_id="q1")
+    planned.ledger.unlease("north", "w")
+    return planned
+
+
+def is_first_score(entry: Any) -> bool:
+    return bool(entry.response_id == "r1" and entry.kind == "physical")
+
+
+def key_of(service: Any) -> str:
+    [entry] = [one for one in service.ledger.in_state("north", ["refused"])]
+    return str(entry.key)
+
+
+def test_the_overview_tells_how_the_site_stands(refused: Any) -> None:
+    refused.ledger.decisions.set_breaker("north", Breaker(failures=1, open_until="2999-01-01T00:00:00.000Z"))
+
+    page = get(refused, "/")
+
+    assert "6 of them" in page
+    assert 'aria-label="5 pending, 1 refused"' in page
+    assert "left alone until 2999-01-01 00:00:00 UTC" in page
+    assert "2 responses: 2 scored" in page
+
+
+def test_an_empty_site_has_an_overview(service: Any) -> None:
+    assert "Nothing is planned for this site yet." in get(service, "/")
+
+
+def test_what_is_to_be_reviewed_is_shown_as_text_with_what_to_do(refused: Any) -> None:
+    page = get(refused, "/staff/review")
+
+    assert "HTTP 422 &lt;b onload=x&gt;&amp;&#34;&#39;" in page
+    assert ODD not in page
+    assert "Mend what the server refused, then “Make due again”" in page
+    assert "<script" not in page
+    assert "style=" not in page
+
+
+def test_the_list_can_be_narrowed_down(refused: Any) -> None:
+    assert "physical" in get(refused, "/staff/review?state=refused&text=R1")
+    assert "Nothing here fits." in get(refused, "/staff/review?state=manual")
+    assert "Nothing here fits." in get(refused, "/staff/review?text=elsewhere")
+
+
+def test_a_decision_is_recorded_with_who_and_why_and_done_once(refused: Any) -> None:
+    page, key = get(refused, "/staff/review"), key_of(refused)
+
+    answer = post(refused, "/staff/review", page, key=key, who="Dr. Moreau", why=f"mended {ODD}", action="again")
+
+    assert answer.status_code == 303
+    assert "1 made due again" in get(refused, answer.headers["Location"])
+    [decision] = refused.ledger.decisions.all("north")
+    assert (decision.who, decision.action, decision.what) == ("Dr. Moreau", "again", key)
+    assert refused.ledger.entries("north", [key])[0].state == "planned"
+    history = get(refused, "/staff/responses/r1")
+    assert "mended &lt;b onload=x&gt;" in history
+    assert "q1" in history
+
+
+def test_done_by_hand_is_recorded_and_not_called_verified(refused: Any) -> None:
+    page, key = get(refused, "/staff/review"), key_of(refused)
+
+    post(refused, "/staff/review", page, key=key, who="Dr. Moreau", why="entered", action="done")
+
+    [entry] = refused.ledger.entries("north", [key])
+    assert entry.state == "manual"
+    assert "said in decision 1" in entry.reason
+
+
+@pytest.mark.parametrize("missing", ["who", "why", "key", "action"])
+def test_a_decision_without_who_why_or_what_changes_nothing(refused: Any, missing: str) -> None:
+    page, key = get(refused, "/staff/review"), key_of(refused)
+    fields = {"key": key, "who": "Dr. Moreau", "why": "mended", "action": "again"}
+    fields.pop(missing)
+
+    answer = post(refused, "/staff/review", page, **fields)
+
+    assert answer.status_code == 400
+    assert refused.ledger.decisions.all("north") == []
+
+
+def test_what_another_person_settled_meanwhile_is_said(refused: Any) -> None:
+    page, key = get(refused, "/staff/review"), key_of(refused)
+    refused.ledger.decisions.again("north", [key], who="another", why="first")
+
+    answer = post(refused, "/staff/review", page, key=key, who="Dr. Moreau", why="mended", action="again")
+
+    assert answer.status_code == 409
+    assert len(refused.ledger.decisions.all("north")) == 1
+
+
+def test_no_form_is_taken_from_another_site_or_without_its_token(refused: Any) -> None:
+    key, fields = key_of(refused), {"who": "Dr. Moreau", "why": "mended", "action": "again"}
+
+    elsewhere = refused.client.post(
+        "/staff/review", data={"key": key, **fields}, headers=HTML | {"Origin": "https://evil.example"}
+    )
+    without = refused.client.post(
+        "/staff/review", data={"key": key, **fields}, headers=HTML | {"Origin": "http://localhost"}
+    )
+
+    assert (elsewhere.status_code, without.status_code) == (403, 403)
+    assert refused.ledger.decisions.all("north") == []
+
+
+def test_responses_are_released_by_a_person(planned: Any) -> None:
+    page = get(planned, "/staff/releases")
+
+    post(planned, "/staff/releases", page, response="r1", who="Dr. Moreau", why="looked at", action="chosen")
+
+    assert planned.ledger.decisions.released("north", ["r1", "r2"]) == {"r1"}
+    after = get(planned, "/staff/releases")
+    assert "r2" in after
+    assert ">r1<" not in after
+
+
+def test_a_search_leads_to_a_response_or_a_patient(planned: Any) -> None:
+    def place(wanted: str) -> str:
+        return str(planned.client.get("/staff/find", query_string={"id": wanted}, headers=HTML).headers.get("Location"))
+
+    assert place("r1") == "/staff/responses/r1"
+    assert place(" Patient/p2 ") == "/staff/patients/p2"
+    assert place("nobody") == "None"
+    assert "&lt;b onload" in get(planned, f"/staff/find?id={ODD.replace('&', '%26')}")
+
+
+def test_a_patients_trail_names_every_response_and_state(refused: Any) -> None:
+    page = get(refused, "/staff/patients/p1")
+
+    assert 'href="/chart/p1"' in page
+    assert "/staff/responses/r1" in page
+    assert "HTTP 422 &lt;b" in page
+    assert "to be sent" in page
+    assert "Nothing is known" in get(refused, "/staff/patients/nobody", 404)
+    assert "Nothing is known" in get(refused, "/staff/responses/nobody", 404)
+
+
+def test_the_trail_of_a_patient_is_audited_as_read(refused: Any, tmp_path: Any) -> None:
+    get(refused, "/staff/patients/p1")
+
+    events = [json.loads(line) for line in (tmp_path / "state" / "audit.ndjson").read_text().splitlines()]
+
+    [event] = [one for one in events if one["action"] == "R"]
+    assert event["entity"][0]["what"] == {"reference": "Patient/p1"}
+
+
+def test_no_page_shows_an_answer_or_a_score(refused: Any) -> None:
+    for address in ("/", "/staff/review", "/staff/releases", "/staff/patients/p1", "/staff/responses/r1"):
+        page = get(refused, address)
+
+        assert "valueInteger" not in page
+        assert "valueQuantity" not in page
+
+
+def set_aside(service: Any, resource_id: str, resource_type: str = "QuestionnaireResponse") -> None:
+    deposit = Deposit(
+        resource_type=resource_type, resource_id=resource_id, content_hash=resource_id, body=b"{}", problem=f"odd {ODD}"
+    )
+    unit = Unit(
+        caller="engine",
+        request_id="q7",
+        content_hash=resource_id,
+        answer=lambda _: Answer(status=201),
+        deposits=[deposit],
+    )
+    service.inbox.write([unit])
+
+
+def test_what_was_set_aside_is_shown_and_can_be_taken_again(service: Any) -> None:
+    set_aside(service, "r9")
+    set_aside(service, "", resource_type="")
+    page = get(service, "/staff/quarantine")
+
+    answer = post(service, "/staff/quarantine", page, sequence="1", who="Dr. Moreau", why="the patient is known now")
+
+    assert "odd &lt;b onload" in page
+    assert page.count('type="checkbox"') == 1  # what is no resource cannot be taken again
+    assert "1 taken again" in get(service, answer.headers["Location"])
+    assert service.inbox.counts() == {"quarantined": 1, "received": 1}
+
+
+def test_an_empty_quarantine_says_so(service: Any) -> None:
+    assert "Nothing is set aside." in get(service, "/staff/quarantine")
