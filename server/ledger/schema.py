@@ -53,6 +53,7 @@ outcomes = sa.Table(
     sa.Column("changed_at", TEXT, nullable=False),
     sa.Index("outcome_by_state", "site", "state", "response_id"),
     sa.Index("outcome_by_response", "site", "response_id"),
+    sa.Index("outcome_by_patient", "site", "patient_id"),
     sa.Index("outcome_by_ehr_id", "site", "ehr_id", sqlite_where=_HAS_ID, postgresql_where=_HAS_ID),
     sa.Index(
         "outcome_open",

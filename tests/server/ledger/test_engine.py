@@ -156,6 +156,7 @@ def test_a_ledger_from_just_before_revisions_is_taken_over_with_its_rows(
         connection.execute("ALTER TABLE attempt DROP COLUMN ehr_id")  # likewise
         connection.execute("ALTER TABLE release DROP COLUMN ended")  # likewise
         connection.execute("DROP INDEX outcome_by_ehr_id")  # likewise
+        connection.execute("DROP INDEX outcome_by_patient")  # likewise
         connection.execute("DROP INDEX response_leased")  # likewise
         connection.execute("DROP TABLE alembic_version")
         connection.execute("PRAGMA user_version = 2")
