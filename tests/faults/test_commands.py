@@ -158,6 +158,18 @@ def test_what_is_taken_back_waits_for_nobody_and_what_is_amended_does(world: Wor
     assert past[1]["why"].startswith("release 1 ended")
 
 
+def test_that_the_server_is_away_is_said_also_where_nothing_could_be_sent(world: World, run: Run) -> None:
+    world.say("r1", Said(answer=3))
+    write_site(world, 'check_patient = false\nrelease = "all"')
+    file = world.folder.parent / "sites" / "north.toml"
+    file.write_text(file.read_text().replace(world.ehr.base_url, "http://127.0.0.1:1/fhir"))
+
+    status, _, err = run("deliver")
+
+    assert status == 1
+    assert "no connection; check that the server runs" in err
+
+
 def test_a_release_of_an_unknown_response_ends_with_1(world: World, run: Run) -> None:
     world.say("r1", Said(answer=3))
 
