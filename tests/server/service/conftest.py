@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,6 +90,26 @@ def study() -> Mapping:
 
 @pytest.fixture
 def service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Origin) -> Iterator[Service]:
+    with built_service(tmp_path, study, ledger, origin) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def resting_service(tmp_path_factory: pytest.TempPathFactory, study: Mapping) -> Iterator[Service]:
+    """A service for all tests of a module, none of which has it store anything."""
+    folder = tmp_path_factory.mktemp("resting")
+    made_by = outcomes.Origin(
+        site="north", software_version="0.1.0", mapping="msis29_venoplasty 1.0.0", recorded=NOW, minimum_answered=15
+    )
+    with (
+        Ledger.open(folder / "state" / "ledger.sqlite", now=lambda: NOW) as ledger,
+        built_service(folder, study, ledger, made_by) as made,
+    ):
+        yield made
+
+
+@contextmanager
+def built_service(tmp_path: Path, study: Mapping, ledger: Ledger, origin: outcomes.Origin) -> Iterator[Service]:
     inbox = Inbox.open(tmp_path / "inbox.sqlite", "north", now=lambda: NOW)
     stack = ExitStack()
     patients, wakes, health, ids = {"p1", "p2"}, list[str](), {"is_working": True}, itertools.count(1)

@@ -72,7 +72,7 @@ def time() -> Time:
 
 
 @pytest.fixture
-def open_door(service: Any, tmp_path: Path, time: Time) -> Iterator[OpenDoor]:
+def open_door(resting_service: Any, tmp_path: Path, time: Time) -> Iterator[OpenDoor]:
     """Return a function that builds a service with these settings."""
     opened: list[Once] = []
 
@@ -80,7 +80,7 @@ def open_door(service: Any, tmp_path: Path, time: Time) -> Iterator[OpenDoor]:
         once = Once.open(tmp_path / f"access-{len(opened)}.sqlite", now=time.now)
         opened.append(once)
         made = building.gate(Service(**settings), once, SESSION_KEY, now=time.now, clock=time.seconds)
-        app = create_app(dataclasses.replace(service.services, gate=made))
+        app = create_app(dataclasses.replace(resting_service.services, gate=made))
         _add_routes(app)
         return Door(app=app, client=app.test_client(), time=time)
 
