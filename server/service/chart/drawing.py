@@ -99,6 +99,8 @@ def description(chart: Chart) -> str:
         else:
             said.append(f"{LABELS[scale]}: no score.")
     said += [f"{mark.label} on {wording.short_day(mark.day)}." for mark in chart.marks]
+    if len(chart.versions) > 1:
+        said.append("Scores of two versions of the questionnaire are not joined.")
     return " ".join((*said, "Higher is worse. All numbers are in the table after the picture."))
 
 

@@ -224,6 +224,11 @@ class Chart:
         return tuple(line for line in self.lines if line.day and line.kind in ("scored", "gap"))
 
     @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions of the instrument among what is drawn; scores of two of them cannot be compared."""
+        return tuple(sorted({line.version for line in self.drawn if line.version}))
+
+    @property
     def withdrawn(self) -> tuple[Line, ...]:
         """The responses that were entered in error."""
         return tuple(line for line in self.lines if line.kind == "withdrawn")
