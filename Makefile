@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEKMET := .sekmet
 VALIDATORS := .npm-validators
+CLIENTS := .npm-clients
 ENGINES := .engines
 
 .PHONY: demo test faults lint types imports wheel benchmark benchmark-delivery benchmark-views clean
@@ -13,7 +14,7 @@ ENGINES := .engines
 demo: $(VENV)/.installed $(SEKMET)/.installed
 	$(BIN)/outcome-bridge demo
 
-test: $(VENV)/.installed-dev $(SEKMET)/.installed $(VALIDATORS)/.installed
+test: $(VENV)/.installed-dev $(SEKMET)/.installed $(VALIDATORS)/.installed $(CLIENTS)/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # All fault tests of delivery, of which `test` has a sample; a failing schedule is replayed by its seed.
@@ -44,7 +45,7 @@ benchmark-views: $(ENGINES)/.installed
 	$(ENGINES)/bin/python tests/benchmarks/views.py
 
 clean:
-	rm -rf $(VENV) $(SEKMET) $(VALIDATORS) $(ENGINES) .demo build dist
+	rm -rf $(VENV) $(SEKMET) $(VALIDATORS) $(CLIENTS) $(ENGINES) .demo build dist
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -64,13 +65,12 @@ $(SEKMET)/.installed: constraints-sekmet.txt
 	$(SEKMET)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-sekmet.txt sekmet-fhir
 	touch $@
 
-# Two of the FHIR validators are Node programs; without Node their tests skip, and say so.
-$(VALIDATORS)/.installed: tests/validators/package.json
-	mkdir -p $(VALIDATORS)
+# Two of the FHIR validators and one of the clients are Node programs; without Node their tests skip, and say so.
+.npm-%/.installed: tests/%/package.json
+	mkdir -p $(@D)
 	if command -v npm >/dev/null; then \
-	  cp tests/validators/package.json $(VALIDATORS)/ && \
-	  npm install --prefix $(VALIDATORS) --no-package-lock --no-audit --no-fund --ignore-scripts --silent; \
-	else echo "npm is not there: the Node validators are left out"; fi
+	  cp $< $(@D)/ && npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --ignore-scripts --silent; \
+	else echo "npm is not there: what is in $< is left out"; fi
 	touch $@
 
 # The engines that our views are held against want other versions of some libraries than we do.
