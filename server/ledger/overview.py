@@ -20,6 +20,7 @@ from server.ledger.states import State
 
 UNPROVEN: Final[frozenset[State]] = frozenset(("sending", "unknown", "accepted", "already_there", "held", "unreadable"))
 """States of what left and was not seen in the chart yet."""
+_WHOSE: Final = ("resource_type", "response_id", "patient_id", "ehr_id")
 _LATEST: Final = 500  # attempts among which the last answer is looked for
 
 
@@ -140,7 +141,7 @@ class Overview:
     def sent(self, site: str, *, after: int, limit: int) -> list[SentResource]:
         """Return the attempts numbered over `after`, in order, each with whose it is."""
         of_outcome = sa.and_(outcomes.c.site == attempts.c.site, outcomes.c.key == attempts.c.key)
-        whose = [outcomes.c[name] for name in ("resource_type", "response_id", "patient_id", "ehr_id")]
+        whose = [outcomes.c[name].label(f"outcome_{name}") for name in _WHOSE]
         query = sa.select(attempts, *whose).join(outcomes, of_outcome)
         query = query.where(attempts.c.site == site, attempts.c.number > after)
         with self._reading.connect() as connection:
@@ -175,8 +176,5 @@ class Overview:
 def _sent(row: sa.RowMapping) -> SentResource:
     return SentResource(
         attempt=Attempt(**{name: row[name] for name in Attempt.__slots__}),
-        resource_type=row["resource_type"],
-        response_id=row["response_id"],
-        patient_id=row["patient_id"],
-        ehr_id=row["ehr_id"],
+        **{name: row[f"outcome_{name}"] for name in _WHOSE},
     )

@@ -56,7 +56,7 @@ def is_first_score(entry: Any) -> bool:
 
 
 def key_of(service: Any) -> str:
-    [entry] = [one for one in service.ledger.in_state("north", ["refused"])]
+    [entry] = service.ledger.in_state("north", ["refused"])
     return str(entry.key)
 
 
