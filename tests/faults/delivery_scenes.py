@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from delivery_world import RULE_SETS, Said, Verdict, World, is_proven, world
+from delivery_world import RULE_SETS, Said, Verdict, World, world
 from ehr_faults import CATALOGUE, Fault
 from ehr_simulator import Request, Simulator
 
@@ -201,7 +201,7 @@ def play(ehr: Simulator, case: Case, folder: Path) -> Result:
         return Result(
             verdict=verdict,
             mended=mended,
-            reasons=Counter(f"{one.state}: {_shape(one.reason)}" for one in it.entries() if not is_proven(one.state)),
+            reasons=Counter(f"{one.state}: {_shape(one.reason)}" for one in it.unsettled()),
             faults=[*faults, *verdict.faults, *(f"mended: {one}" for one in mended.faults)],
         )
 

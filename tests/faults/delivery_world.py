@@ -24,11 +24,13 @@ from integration.outcomes import Outcome, Resource, content_hash
 from integration.records import Moment, Response
 from integration.settings import Limits, Site
 from integration.sources.client import Clock, FhirClient
+from server import work
 from server.delivery import references
 from server.delivery.comparison import differences
 from server.delivery.run import deliver
 from server.jobs import stores
 from server.ledger import Entry, Ledger
+from server.ledger.planning import OUTCOMES, RANKS
 from server.ledger.states import State
 from server.reconcile import reconcile
 from server.sites import profile_of
@@ -52,10 +54,12 @@ class RuleSet:
     Attributes:
         ehr: the simulator's rules.
         table: of the site file, TOML.
+        switches: of the rules.
     """
 
     ehr: str
     table: str
+    switches: Mapping[str, Any] = field(default_factory=dict)
 
 
 RULE_SETS: Final[Mapping[str, RuleSet]] = {
@@ -72,6 +76,11 @@ RULE_SETS: Final[Mapping[str, RuleSet]] = {
         'physical = "urn:questionnaire:physical"\npsychological = "urn:questionnaire:psychological"',
     ),
     "document": RuleSet(ehr="generic", table='write_profile = "document"\n[profile]\ndocument_updates = true'),
+    "fallback": RuleSet(
+        ehr="single",
+        table='write_profile = "single"\n[profile]\nfallback = "document"\ndocument_updates = true',
+        switches={"not_created": frozenset(("Observation",))},
+    ),
 }
 
 
@@ -204,7 +213,7 @@ class World:
     ) -> None:
         self.ehr, self.name, self.folder = ehr, name, folder
         ehr.clear(seed)
-        ehr.configure(RULE_SETS[name].ehr)
+        ehr.configure(RULE_SETS[name].ehr, **RULE_SETS[name].switches)
         self.clock = MovingClock(ehr.settle)
         self.connections = connections
         self.limits = Limits(
@@ -325,7 +334,7 @@ class World:
             self.deliver()
             self.wait()
             self.reconcile(repair=repair)
-            is_done = all(is_proven(one.state) for one in self.entries())
+            is_done = not self.unsettled()
             if self._snapshot() == before or (is_done and all(armed.is_spent for armed in self.ehr.armed)):
                 return True
         return False
@@ -344,6 +353,16 @@ class World:
     def entries(self) -> list[Entry]:
         return self.ledger.in_state(SITE, STATES, limit=1_000_000)
 
+    def unsettled(self) -> list[Entry]:
+        """Return what the chart was not seen to hold as it shall; what a document says in its place is not among it."""
+        entries = self.entries()
+        said = {one.response_id for one in entries if one.kind == "document" and is_proven(one.state)}
+        return [
+            one
+            for one in entries
+            if not is_proven(one.state) and not (one.response_id in said and work.goes_along(one))
+        ]
+
     def values_in_chart(self) -> list[str]:
         """Return the references of what the client wrote and the chart holds, for a foreign hand to choose from."""
         references_ = dict.fromkeys(one.reference for one in self.ehr.chart.writes())
@@ -354,6 +373,8 @@ class World:
         verdict = Verdict()
         entries = {one.key: one for one in self.entries()}
         wanted = self._wanted()
+        wanted |= self._standing_in(entries)
+        unsettled = {one.key for one in self.unsettled()}
         matches = {key: self._matches(one.resource()) for key, one in entries.items()}
         verdict.faults += self._untold(wanted, entries)
         for key, entry in entries.items():
@@ -367,10 +388,10 @@ class World:
                 continue
             if is_proven(entry.state) and not is_so:
                 verdict.faults.append(f"{entry.state}, but not so: {entry.kind} of {entry.response_id}")
-            if is_proven(entry.state):
-                verdict.exact += 1
-            else:
+            if key in unsettled:
                 verdict.left[entry.state] += 1
+            else:
+                verdict.exact += 1
         books = self.ledger.books(SITE)
         if not books.is_balanced:
             verdict.faults.append(books.sentences()[0])
@@ -383,6 +404,16 @@ class World:
             if not said.is_withdrawn:
                 shaped += self.profile.shape(self.outcome(response_id))
         return {one.resource["id"]: one.resource for one in shaped}
+
+    def _standing_in(self, entries: Mapping[str, Entry]) -> dict[str, Resource]:
+        """Return, by key, what the documents shall say that stand for refused Observations."""
+        refused: dict[str, list[Entry]] = {}
+        for one in sorted(entries.values(), key=lambda entry: RANKS[entry.kind]):
+            if one.kind in OUTCOMES and one.state == "refused" and not one.is_withdrawn:
+                refused.setdefault(one.response_id, []).append(one)
+        resources = {of: [one.resource() for one in some] for of, some in refused.items()}
+        shaped = (self.profile.stand_in(some, of=f"{SITE}/{of}") for of, some in resources.items())
+        return {one.resource["id"]: one.resource for one in shaped if one and one.resource["id"] in entries}
 
     def _untold(self, wanted: Mapping[str, Resource], entries: Mapping[str, Entry]) -> Iterator[str]:
         for key in wanted.keys() - entries.keys():

@@ -107,6 +107,7 @@ class Rules:
         index_lag: how many searches a new resource stays hidden from.
         validates: whether a resource that is none by FHIR's structure is refused.
         invalid_status: with this status.
+        not_created: types that nobody may create.
     """
 
     name: ClassVar[str] = "generic"
@@ -134,10 +135,12 @@ class Rules:
     index_lag: int = 0
     validates: bool = True
     invalid_status: int = 422
+    not_created: frozenset[str] = frozenset()
 
     def allows(self, interaction: str, resource_type: str) -> bool:
         """Tell whether an interaction with a type is offered."""
-        return interaction in READS | WRITES and resource_type in TYPES
+        is_refused = interaction == "create" and resource_type in self.not_created
+        return interaction in READS | WRITES and resource_type in TYPES and not is_refused
 
     def refusal(self, interaction: str) -> RefusedError:
         """Return the answer to an interaction that is not offered."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from delivery_world import RULE_SETS, Said, Verdict, World, is_proven, world
+from delivery_world import RULE_SETS, Said, Verdict, World, world
 from ehr_simulator import Simulator
 
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
@@ -86,7 +86,7 @@ class Schedule:
         it.wait()
         faults = [] if it.rest(repair=True) else ["it does not come to rest"]
         verdict = it.judged()
-        reasons = Counter(f"{one.state}: {one.reason}" for one in it.entries() if not is_proven(one.state))
+        reasons = Counter(f"{one.state}: {one.reason}" for one in it.unsettled())
         if self.is_untroubled and (needless := reasons.keys() - _NOT_PERMITTED):
             faults.append(f"nothing asked for a person, and yet: {', '.join(sorted(needless))}")
         return Played(
@@ -212,7 +212,7 @@ _NOT_PERMITTED: Final = {f"manual: {NOT_AMENDED}", f"manual: {NOT_RETRACTED}"}
 
 def play(ehr: Simulator, rules: str, seed: int, folder: Path, told: Callable[[str], object] = lambda _: None) -> Played:
     """Play the schedule of a seed under a rule set."""
-    with world(ehr, rules, folder, seed=seed, page_size=50 if seed % 7 else 1) as it:
+    with world(ehr, rules, folder, seed=seed, page_size=50 if seed % 11 else 1) as it:
         return Schedule(it, seed, told).play()
 
 

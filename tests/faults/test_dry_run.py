@@ -100,7 +100,7 @@ def test_what_would_be_created_is_what_a_delivery_then_creates(world: World) -> 
     assert planned
 
 
-@pytest.mark.parametrize("name", list(RULE_SETS))
+@pytest.mark.parametrize("name", sorted(RULE_SETS.keys() - {"fallback"}))  # nobody can foretell a refusal
 def test_every_profile_says_what_it_would_create_and_what_the_site_does_not_get(
     ehr: Simulator, tmp_path: Path, name: str
 ) -> None:

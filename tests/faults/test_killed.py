@@ -34,7 +34,7 @@ from server.reconcile import reconcile
 HERE = Path(__file__).resolve().parent
 SEKMET = HERE.parents[1] / ".sekmet" / "bin" / "sekmet"
 SAMPLE, ALL = 6, 50
-STRIDE = {"generic": 3, "single": 5, "epic-like": 9, "oracle-like": 9, "athena-like": 9, "document": 6}
+STRIDE = {"generic": 3, "single": 5, "epic-like": 9, "oracle-like": 9, "athena-like": 9, "document": 6, "fallback": 7}
 """Of the sample: it is killed at one step in so many."""
 ENOUGH = 3000
 
