@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -39,13 +40,16 @@ def of_patients(ledger: Ledger, site: str, patient_ids: Collection[str]) -> list
         site: whose.
         patient_ids: a patient's id and those of the Patients that were merged into it.
     """
-    times = (outcomes.c.due, outcomes.c.planned_at, outcomes.c.changed_at)
-    query = sa.select(*_ENTRY_COLUMNS, *times).where(
-        outcomes.c.site == site, outcomes.c.patient_id.in_(sorted(patient_ids)), outcomes.c.patient_id != ""
-    )
     with ledger._reading.connect() as connection:
-        rows = connection.execute(query.order_by(outcomes.c.response_id, outcomes.c.key)).mappings().all()
-    return [_held(row) for row in rows]
+        rows = connection.execute(query(site, patient_ids)).mappings().all()
+    return sorted((_held(row) for row in rows), key=lambda one: (one.entry.response_id, one.entry.key))
+
+
+def query(site: str, patient_ids: Collection[str]) -> sa.Select[Any]:
+    """Return what is asked; in no order, for SQLite would read every row of the site in that order instead."""
+    times = (outcomes.c.due, outcomes.c.planned_at, outcomes.c.changed_at)
+    wanted = sorted(one for one in patient_ids if one)
+    return sa.select(*_ENTRY_COLUMNS, *times).where(outcomes.c.site == site, outcomes.c.patient_id.in_(wanted))
 
 
 def _held(row: sa.RowMapping) -> Held:

@@ -23,7 +23,8 @@ THRESHOLDS: Final[dict[Scale, Threshold]] = {
     "psychological": Threshold(
         scale="psychological",
         points=6,
-        source="about 6: Widener and Allen, Arch Phys Med Rehabil 2014 (S0003-9993(13)00539-X)",
+        source="Widener and Allen, Arch Phys Med Rehabil 2014 (S0003-9993(13)00539-X)",
         url="https://www.archives-pmr.org/article/S0003-9993(13)00539-X/fulltext",
+        remark="The source says about 6.",
     ),
 }
