@@ -26,3 +26,12 @@ def service(hospital: Hospital, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """The service for that hospital, on loopback, where nobody needs to log in."""
     with live_service.running(tmp_path_factory.mktemp("service"), hospital) as running:
         yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = terminalreporter.getreports("passed")
+    told = [value for report in reports for name, value in report.user_properties if name == "measured"]
+    if told:
+        terminalreporter.section("the running service")
+    for line in sorted(told):
+        terminalreporter.write_line(str(line))
