@@ -153,8 +153,10 @@ class StaffDesk:
         found = self.inbox.quarantined(after, PAGE + 1)
         return Page(lines=found[:PAGE], total=-1, number=1 if after == 0 else 2, has_next=len(found) > PAGE)
 
-    def take_again(self, sequences: Sequence[int]) -> int:
+    def take_again(self, sequences: Sequence[int], *, who: str, why: str) -> int:
         """Have what was set aside read again; returns how many."""
+        places = ", ".join(map(str, sequences))
+        self.ledger.decisions.accept(self.site, who=who, why=why, what=f"quarantine, taken again: {places}")
         return self.inbox.take_again(sequences)
 
     def response(self, response_id: str) -> ResponsePast:

@@ -47,9 +47,9 @@ def add(staff: Blueprint, desk: StaffDesk) -> None:
 
     @staff.post("/staff/quarantine")
     def take_again() -> WebResponse:
-        _who(), _why()
+        who, why = _who(), _why()
         sequences = [int(one) for one in _chosen("sequence") if one.isascii() and one.isdecimal() and len(one) < 16]
-        count = desk.take_again(sequences)
+        count = desk.take_again(sequences, who=who, why=why)
         for one in sequences:
             audited.note("update", "Basic", f"inbox-{one}")
         return _recorded("quarantine", "taken", count)

@@ -92,7 +92,7 @@ def _add_trails(staff: Blueprint, desk: StaffDesk) -> None:
 
 def _shown(template: str, desk: StaffDesk, **values: Any) -> Response:
     said = _DONE.get(request.args.get("done", ""), "")
-    return pages.render(
+    answer = pages.render(
         f"staff_{template}.html",
         site=desk.site,
         here=template,
@@ -103,12 +103,15 @@ def _shown(template: str, desk: StaffDesk, **values: Any) -> Response:
         age=wording.age,
         bytes_of=wording.bytes_of,
         state_words=wording.STATES,
+        line_words=wording.LINES,
         tags=wording.TAGS,
         root=request.root_path,
         url=flask.url_for,
         here_with=_here_with,
         **values,
     )
+    answer.headers["Referrer-Policy"] = "same-origin"  # with none, a browser sends a form with `Origin: null`
+    return answer
 
 
 def _here_with(**changed: Any) -> str:

@@ -16,6 +16,16 @@ STATES: Final[Mapping[str, str]] = {
     "altered": "changed in the chart", "duplicate": "in the chart more than once",
     "unreadable": "the EHR does not let us read it",
 }  # fmt: skip
+LINES: Final[Mapping[str, str]] = {
+    "verified": "read back, and equal field by field", "retracted": "taken back, or never sent",
+    "pending": "to be sent, on its way, or taken and not read back yet",
+    "held": "taken by the EHR, not in the chart yet",
+    "waiting": "the EHR said later", "unknown": "sent, no answer: looked for before it is sent again",
+    "missing": "taken, and gone from the chart", "altered": "changed in the chart",
+    "duplicate": "in the chart more than once", "unreadable": "the EHR does not let us read it",
+    "refused": "refused by the EHR", "manual": "whether or how to write it cannot be told",
+}  # fmt: skip
+"""What each line of the books means."""
 TAGS: Final[Mapping[str, str]] = {
     "verified": "good", "retracted": "good", "refused": "alarm", "manual": "alarm", "missing": "alarm",
     "altered": "alarm", "duplicate": "alarm", "unreadable": "warn", "unknown": "warn", "waiting": "warn",

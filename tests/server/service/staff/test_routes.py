@@ -226,6 +226,10 @@ def test_what_was_set_aside_is_shown_and_can_be_taken_again(service: Any) -> Non
     assert page.count('type="checkbox"') == 1  # what is no resource cannot be taken again
     assert "1 taken again" in get(service, answer.headers["Location"])
     assert service.inbox.counts() == {"quarantined": 1, "received": 1}
+    [decision] = service.ledger.decisions.all("north")
+    assert (decision.who, decision.why, decision.what) == (
+        "Dr. Moreau", "the patient is known now", "quarantine, taken again: 1",
+    )  # fmt: skip
 
 
 def test_an_empty_quarantine_says_so(service: Any) -> None:
