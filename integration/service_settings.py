@@ -211,7 +211,7 @@ class Chart(Table):
     ca_file: CertificatesBesideTheFile = None
     scope: Words = (
         "launch", "openid", "fhirUser", "patient/Patient.rs", "patient/Observation.rs",
-        "patient/QuestionnaireResponse.rs",
+        "patient/QuestionnaireResponse.rs", "patient/Procedure.rs",
     )  # fmt: skip
     frame_ancestors: Annotated[tuple[Url, ...], Field(strict=False)] = ()
 
@@ -287,11 +287,6 @@ class Service(Table):
     process: Process = Process()
     audit: Audit = Audit()
     host: str = "127.0.0.1"  # the last, for its validator reads the others
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether anything that sends can prove who it is."""
-        return bool(self.sources)
 
     @field_validator("trusted_proxies")
     @classmethod

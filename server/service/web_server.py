@@ -248,6 +248,7 @@ def options(process: Process) -> dict[str, Any]:
         "keepalive": 15,
         "control_socket_disable": True,
         "proc_name": "outcome-bridge",
+        "forwarded_allow_ips": "",  # access.proxies believes proxies, by our own settings
     }
 
 

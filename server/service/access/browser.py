@@ -20,9 +20,9 @@ CSRF_FIELD: Final = "csrf_token"
 _CSRF_HEADER: Final = "X-CSRF-Token"
 _OWN_SITES: Final = frozenset(("same-origin", "none"))
 _FRAMED: Final = ("/chart", "/launch")
-_HEADERS: Final = {
+_HEADERS: Final = {  # with `no-referrer`, browsers send `Origin: null` with our own forms as well
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
