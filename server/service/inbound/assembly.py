@@ -169,6 +169,7 @@ def _worker(
         deliver,
         before=(built.note_hints, built.take_deferred, lambda: puller.pull(client)),
         is_leader=leadership.is_leader,
+        is_busy=built.desk.commit.is_busy,
     )
     return Worker(step, poll=has_work, on_start=leadership.start, on_stop=leadership.stop)
 

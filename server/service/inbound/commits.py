@@ -69,14 +69,9 @@ class Commit:
                 results.append(self._take(unit))
             except (VersionConflictError, KeyReusedError) as error:
                 results.append(error)
-        for table, name in (
-            (arrivals, "arrival"),
-            (exchanges, "exchange"),
-            (replay_keys, "key"),
-            (deferred, "deferred"),
-        ):
+        for insert, name in _INSERTS:
             if self._rows[name]:
-                self._connection.execute(table.insert(), self._rows[name])
+                self._connection.execute(insert, self._rows[name])
         return results
 
     def find(self, unit: Unit) -> Answer | None:
@@ -214,31 +209,18 @@ class Commit:
         )
 
     def _exchanges(self, contents: Iterable[str]) -> dict[str, list[tuple[str, str, Answer]]]:
-        columns = exchanges.c
-        query = sa.select(columns.content_hash, columns.id, columns.request_id, *_ANSWER).where(
-            columns.site == self._site
-        )
         found: dict[str, list[tuple[str, str, Answer]]] = {}
-        for row in self._rows_of(query.order_by(columns.received), columns.content_hash, contents):
+        for row in self._rows_of(_EXCHANGES, contents):
             found.setdefault(row.content_hash, []).append((row.id, row.request_id, _answer(row)))
         return found
 
     def _keys(self, digests: Iterable[str]) -> dict[str, tuple[str, Answer]]:
-        columns = replay_keys.c
-        query = sa.select(columns.key, columns.content_hash, *_ANSWER).join(
-            exchanges, exchanges.c.id == columns.exchange
-        )
-        rows = self._rows_of(query.where(columns.site == self._site), columns.key, digests)
-        return {row.key: (row.content_hash, _answer(row)) for row in rows}
+        return {row.key: (row.content_hash, _answer(row)) for row in self._rows_of(_KEYS, digests)}
 
     def _contents(self, contents: Iterable[str]) -> dict[tuple[_Identity, str], _Held]:
-        columns = arrivals.c
-        query = sa.select(
-            columns.resource_type, columns.resource_id, columns.content_hash, columns.version, columns.problem
-        ).where(columns.site == self._site)
-        rows = self._rows_of(query.order_by(columns.version), columns.content_hash, contents)
         return {
-            ((row.resource_type, row.resource_id), row.content_hash): _Held(row.version, row.problem) for row in rows
+            ((row.resource_type, row.resource_id), row.content_hash): _Held(row.version, row.problem)
+            for row in self._rows_of(_CONTENTS, contents)
         }
 
     def _latest(self, identities: Iterable[_Identity]) -> dict[_Identity, int]:
@@ -246,23 +228,60 @@ class Commit:
         by_type: dict[str, list[str]] = {}
         for kind, name in identities:
             by_type.setdefault(kind, []).append(name)
-        columns = arrivals.c
         for kind, names in by_type.items():
-            query = sa.select(columns.resource_id, sa.func.max(columns.version).label("latest")).where(
-                columns.site == self._site, columns.resource_type == kind
-            )
-            rows = self._rows_of(query.group_by(columns.resource_id), columns.resource_id, names)
-            found.update({(kind, row.resource_id): row.latest for row in rows})
+            for row in self._rows_of(_LATEST, names, type=kind):
+                found[kind, row.resource_id] = row.latest
         return found
 
-    def _rows_of(self, query: sa.Select[Any], column: sa.Column[str], values: Iterable[str]) -> Iterator[sa.Row[Any]]:
+    def _rows_of(self, query: sa.Select[Any], values: Iterable[str], **more: str) -> Iterator[sa.Row[Any]]:
         waiting = list(values)
         for start in range(0, len(waiting), _PARAMETERS):
-            yield from self._connection.execute(query.where(column.in_(waiting[start : start + _PARAMETERS])))
+            parameters = {"site": self._site, "values": waiting[start : start + _PARAMETERS], **more}
+            yield from self._connection.execute(query, parameters)
 
 
+def _among(column: sa.Column[str]) -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam("values", expanding=True))
+
+
+_SITE: Final[sa.BindParameter[str]] = sa.bindparam("site")
 _ANSWER: Final = (exchanges.c.status, exchanges.c.headers, exchanges.c.body)
+# Written once: to put a statement together costs more than to run it.
+_EXCHANGES: Final = (
+    sa.select(exchanges.c.content_hash, exchanges.c.id, exchanges.c.request_id, *_ANSWER)
+    .where(exchanges.c.site == _SITE, _among(exchanges.c.content_hash))
+    .order_by(exchanges.c.received)
+)
+_KEYS: Final = (
+    sa.select(replay_keys.c.key, replay_keys.c.content_hash, *_ANSWER)
+    .join(exchanges, exchanges.c.id == replay_keys.c.exchange)
+    .where(replay_keys.c.site == _SITE, _among(replay_keys.c.key))
+)
+_CONTENTS: Final = (
+    sa.select(
+        arrivals.c.resource_type,
+        arrivals.c.resource_id,
+        arrivals.c.content_hash,
+        arrivals.c.version,
+        arrivals.c.problem,
+    )
+    .where(arrivals.c.site == _SITE, _among(arrivals.c.content_hash))
+    .order_by(arrivals.c.version)
+)
+_LATEST: Final = (
+    sa.select(arrivals.c.resource_id, sa.func.max(arrivals.c.version).label("latest"))
+    .where(arrivals.c.site == _SITE, arrivals.c.resource_type == sa.bindparam("type"), _among(arrivals.c.resource_id))
+    .group_by(arrivals.c.resource_id)
+)
 
 
 def _answer(row: sa.Row[Any]) -> Answer:
     return Answer(status=row.status, headers=msgspec.json.decode(row.headers), body=row.body)
+
+
+_INSERTS: Final = (
+    (arrivals.insert(), "arrival"),
+    (exchanges.insert(), "exchange"),
+    (replay_keys.insert(), "key"),
+    (deferred.insert(), "deferred"),
+)

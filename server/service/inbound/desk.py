@@ -76,7 +76,8 @@ class Desk:
         """
         if sent.kind == "resource":
             try:
-                return self._take_resource(sent, body, allow)
+                with self.commit.coming() as commit:
+                    return self._take_resource(sent, body, allow, commit)
             except AnsweredBeforeError as again:
                 return Taken(answer=again.answer, is_replay=True)
         try:
@@ -107,9 +108,10 @@ class Desk:
         answer = Answer(status=202, headers={"Content-Location": f"{sent.base_url}/_async/{name}"})
         later_hash = submission.digest_of("later", sent.caller, content_hash)
         later = Later(id=name, request=msgspec.json.encode(sent).decode(), body=body)
-        return self._committed(self._unit(sent, later_hash, [], lambda _: answer, keys=_keys(sent), later=later))
+        unit = self._unit(sent, later_hash, [], lambda _: answer, keys=_keys(sent), later=later)
+        return _committed(unit, self.commit.take)
 
-    def _take_resource(self, sent: Sent, body: bytes, allow: Allow) -> Taken:
+    def _take_resource(self, sent: Sent, body: bytes, allow: Allow, commit: Callable[[Unit], Taken]) -> Taken:
         allow("update" if sent.url_id is not None else "create", sent.resource_type)
         note = ""
         try:
@@ -127,7 +129,8 @@ class Desk:
             return answers.single(receipts[0], base_url=sent.base_url, is_minimal=sent.is_minimal, note=note)
 
         try:
-            return self._committed(self._unit(sent, one.content_hash, [deposit], answer, keys=_keys_of(sent, one)))
+            unit = self._unit(sent, one.content_hash, [deposit], answer, keys=_keys_of(sent, one))
+            return _committed(unit, commit)
         except VersionConflictError as error:
             raise RefusedError(412, "If-Match is not the latest version; nothing was stored") from error
 
@@ -139,7 +142,8 @@ class Desk:
         def answer(receipts: Sequence[Receipt]) -> Answer:
             return answers.single(receipts[0], base_url=sent.base_url, is_minimal=False)
 
-        return self._committed(self._unit(sent, one.content_hash, [deposit], answer, keys=_keys(sent)))
+        unit = self._unit(sent, one.content_hash, [deposit], answer, keys=_keys(sent))
+        return _committed(unit, self.commit.take)
 
     def _judged(self, sent: Sent, one: Submission) -> tuple[str, str]:
         """Return why a resource is set aside, empty if it is not, and what its sender should know of it.
@@ -217,7 +221,7 @@ class Desk:
 
         unit = self._unit(sent, content_hash, deposits, answer, keys=keys, is_atomic=is_atomic)
         try:
-            return self._committed(unit)
+            return _committed(unit, self.commit.take)
         except VersionConflictError as error:
             path = f"Bundle.entry[{kept[error.position].position}].request.ifMatch"
             problem = "ifMatch is not the latest version; nothing was stored"
@@ -244,12 +248,6 @@ class Desk:
             deposits=deposits, keys=keys, is_atomic=is_atomic, later=later,
         )  # fmt: skip
 
-    def _committed(self, unit: Unit) -> Taken:
-        try:
-            return self.commit.take(unit)
-        except KeyReusedError as error:
-            raise RefusedError(422, _KEY_REUSED) from error
-
     def _found(self, unit: Unit) -> Answer | None:
         try:
             return self.inbox.find(unit)
@@ -263,6 +261,13 @@ class AnsweredBeforeError(Exception):
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         super().__init__("answered before")
+
+
+def _committed(unit: Unit, commit: Callable[[Unit], Taken]) -> Taken:
+    try:
+        return commit(unit)
+    except KeyReusedError as error:
+        raise RefusedError(422, _KEY_REUSED) from error
 
 
 def _deposit(one: Submission, expected: int | None, problem: str) -> Deposit:

@@ -1,16 +1,19 @@
 """Many requests, one transaction: what waits while one is written is written together with the next.
 
 A disk takes far longer to say that something is safe than to take it. So whoever comes first writes what all have
-brought so far; who came meanwhile waits, and one of those writes what has gathered. Nobody waits for more than two
-transactions, and where only one comes at a time, it waits for nobody.
+brought so far; who came meanwhile waits, and one of those writes what has gathered. Before it writes, it waits a few
+milliseconds for those who have said that they are coming, for each transaction costs as much work as many resources.
+Where only one comes at a time, it waits for nobody.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from server.service.inbound.deposits import Deposit, Taken, Unit
@@ -19,6 +22,12 @@ logger = logging.getLogger(__name__)
 
 MOST_DEPOSITS: Final = 2000
 """A transaction takes no more units once it has so many resources."""
+
+GATHER_SECONDS: Final = 0.01
+"""The longest wait for those who are coming."""
+
+_BUSY_SECONDS: Final = 0.25
+_BUSY_UNITS: Final = 25
 
 Write = Callable[[Sequence[Unit]], Sequence[Taken | Exception]]
 Stage = Callable[[Sequence[Deposit]], object]
@@ -46,6 +55,25 @@ class GroupCommit:
         self._write, self._stage = write, stage
         self._waiting: deque[_Job] = deque()
         self._writing = threading.Lock()
+        self._coming, self._counting = 0, threading.Lock()
+        self._written: deque[tuple[float, int]] = deque(maxlen=256)
+        self._all_here = threading.Event()
+
+    @contextmanager
+    def coming(self) -> Iterator[Callable[[Unit], Taken]]:
+        """Say that a unit is about to come; gives what takes it. It need not come."""
+        announced = [True]
+        self._count(1)
+
+        def arrive() -> None:
+            if announced:
+                announced.clear()
+                self._count(-1)
+
+        try:
+            yield lambda unit: self._take(unit, arrive)
+        finally:
+            arrive()
 
     def take(self, unit: Unit) -> Taken:
         """Store a unit; when this returns, it is on the disk.
@@ -54,16 +82,38 @@ class GroupCommit:
             VersionConflictError, KeyReusedError: nothing of it was stored.
             Exception: whatever the database says; nothing of it was stored.
         """
+        return self._take(unit, lambda: None)
+
+    def _take(self, unit: Unit, arrive: Callable[[], None]) -> Taken:
         job = _Job(unit)
         self._waiting.append(job)
+        arrive()
         with self._writing:
             while not job.is_done:
+                self._wait_for_those_coming()
                 self._run(self._gathered())
         if isinstance(job.result, Taken):
             return job.result
         if job.result is None:
             raise RuntimeError("a unit was not written")
         raise job.result
+
+    def is_busy(self) -> bool:
+        """Whether so much was taken in the last quarter of a second that other work had better wait."""
+        since = time.monotonic() - _BUSY_SECONDS
+        return sum(units for moment, units in tuple(self._written) if moment > since) > _BUSY_UNITS
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._coming += change
+            if self._coming:
+                self._all_here.clear()
+            else:
+                self._all_here.set()
+
+    def _wait_for_those_coming(self) -> None:
+        if self._coming:
+            self._all_here.wait(GATHER_SECONDS)
 
     def _gathered(self) -> list[_Job]:
         """Return what waits, up to the limit; the rest is written by one of those who brought it."""
@@ -79,6 +129,7 @@ class GroupCommit:
             results: Sequence[Taken | BaseException] = self._write([job.unit for job in jobs])
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             results = [error] * len(jobs) if len(jobs) == 1 else [self._alone(job) for job in jobs]
+        self._written.append((time.monotonic(), len(jobs)))
         for job, result in zip(jobs, results, strict=True):
             job.result, job.is_done = result, True
         self._stage_stored(jobs)

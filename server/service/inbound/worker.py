@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 5.0
 POLL_SECONDS = 0.2
 DELIVERIES_PER_SWEEP = 200
+GIVE_WAY_SECONDS = 0.5
 
 
 class Deliver(Protocol):
@@ -36,6 +37,9 @@ class Step:
         deliver: from the ledger to the EHR's server.
         before: what is done first, in order; each may raise a DeliveryError, which puts off that one only.
         is_leader: whether this process is the one that works; asked again and again, which keeps it so.
+        is_busy: whether so much is being taken that planning and delivery had better go slowly: what is stored waits
+            without harm, and whoever is not answered in time sends again.
+        pause: waits so many seconds.
     """
 
     def __init__(
@@ -45,7 +49,10 @@ class Step:
         *,
         before: tuple[Callable[[], object], ...] = (),
         is_leader: Callable[[], bool] = lambda: True,
+        is_busy: Callable[[], bool] = lambda: False,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
+        self._is_busy, self._wait = is_busy, pause
         self._reader, self._deliver, self._before, self._is_leader = reader, deliver, before, is_leader
 
     def __call__(self) -> bool:
@@ -54,10 +61,16 @@ class Step:
             if not self._is_leader():
                 return True
             self._put_off(one)
-        sweep = self._reader.plan_waiting(self._is_leader)
-        if self._is_leader():
+        sweep = self._reader.plan_waiting(self._goes_on)
+        if self._goes_on():
             self._put_off(lambda: self._deliver(DELIVERIES_PER_SWEEP))
         return not sweep.failed
+
+    def _goes_on(self) -> bool:
+        """Give way to requests, and say whether this process still works."""
+        if self._is_busy():
+            self._wait(GIVE_WAY_SECONDS)
+        return self._is_leader()
 
     @staticmethod
     def _put_off(work: Callable[[], object]) -> None:
