@@ -108,6 +108,26 @@ def test_a_wrong_use_ends_with_2_and_says_what_to_give(run: Run, arguments: tupl
     assert "Error:" in err
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[service]\nhost = "0.0.0.0"\n',
+        '[service]\nhost = "::"\npublic_url = "https://bridge.example"\n',
+        '[service]\nhost = "bridge.example"\n[service.chart]\nclient_id = "b"\nissuers = ["https://ehr.example"]\n',
+    ],
+)
+def test_a_service_that_anybody_could_send_to_does_not_start(run: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "outcome-bridge.toml").write_text(text, encoding="utf-8")
+
+    status, out, err = run("serve", "--site", "north")
+
+    assert (status, out) == (2, "")
+    assert len(_sentences(err)) == 1
+    assert "service.host: must be a loopback address" in err
+    assert "because anybody could send" in err
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_folder_that_no_run_wrote_is_left_alone(run: Run, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "thesis.txt").write_text("mine")
