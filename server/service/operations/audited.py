@@ -79,9 +79,13 @@ def _note_page() -> None:
     """Note a page of one patient as read, if nothing else was said of the request."""
     if request.method != "GET" or _deeds() or _is_interface():
         return
-    shown = [value for name in _OF_A_PATIENT if (value := (request.view_args or {}).get(name))]
-    if shown:
-        note("read", "Patient", str(shown[0]), patient_id=str(shown[0]))
+    parts = request.view_args or {}
+    shown = next((str(parts[name]) for name in _OF_A_PATIENT if parts.get(name)), "")
+    response_id = str(parts.get("response_id", ""))
+    if shown and response_id:
+        note("read", "QuestionnaireResponse", response_id, patient_id=shown)
+    elif shown:
+        note("read", "Patient", shown, patient_id=shown)
 
 
 def _is_interface() -> bool:

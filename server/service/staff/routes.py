@@ -13,6 +13,7 @@ from integration.errors import ConfigurationError
 from server import work
 from server.service import pages
 from server.service.access import gate
+from server.service.operations import audited
 from server.service.pages import PageError
 from server.service.staff import bars, forms, wording
 from server.service.staff.desk import StaffDesk
@@ -87,6 +88,7 @@ def _add_trails(staff: Blueprint, desk: StaffDesk) -> None:
         if not past.is_known:
             raise PageError(404, "Nothing is known of a response with this id.")
         patient_id = past.rows[0].patient_id if past.rows else ""
+        audited.note("read", "QuestionnaireResponse", response_id, patient_id=patient_id)
         return _shown("response", desk, past=past, patient_id=patient_id)
 
 

@@ -186,11 +186,12 @@ def test_a_patients_trail_names_every_response_and_state(refused: Any) -> None:
 
 def test_the_trail_of_a_patient_is_audited_as_read(refused: Any, tmp_path: Any) -> None:
     get(refused, "/staff/patients/p1")
+    get(refused, "/staff/responses/r2")
 
     events = [json.loads(line) for line in (tmp_path / "state" / "audit.ndjson").read_text().splitlines()]
 
-    [event] = [one for one in events if one["action"] == "R"]
-    assert event["entity"][0]["what"] == {"reference": "Patient/p1"}
+    read = [[part["what"].get("reference") for part in one["entity"]][:2] for one in events if one["action"] == "R"]
+    assert read == [["Patient/p1", "Patient/p1"], ["Patient/p2", "QuestionnaireResponse/r2"]]
 
 
 def test_no_page_shows_an_answer_or_a_score(refused: Any) -> None:
