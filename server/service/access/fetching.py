@@ -39,7 +39,7 @@ def fetch(
     Raises:
         FetchError: no answer, none in time, one that is too long, or a success that is no JSON object.
     """
-    shown = transport.without_query(url)
+    shown = url.partition("?")[0]
     try:
         with transport.session(ca_file) as session, session.request(
             "GET" if form is None else "POST", url, data=form, auth=login, headers={"Accept": "application/json"},

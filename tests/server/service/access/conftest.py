@@ -1,6 +1,7 @@
 """A service whose gate is made from settings of the test's choice."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,10 @@ from server.service.access import building, gate
 from server.service.access.once import Once
 from server.service.access.sources import hash_of, new_key
 from server.service.app import create_app
+
+sys.path.append(str(Path(__file__).parent))  # its name is its own: access_logins
+
+from access_logins import open_staff_door
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 AUDIENCE = "https://bridge.example"
@@ -124,3 +129,10 @@ def token_door(open_door: OpenDoor, issuer: Any) -> Door:
     """A service that takes the issuer's tokens from the client `engine`, for every resource type."""
     source = Source(name="north", client_id="engine", types=("*",))
     return open_door(tokens=Tokens(issuer=issuer.url, audience=(AUDIENCE,)), sources=(source,))
+
+
+@pytest.fixture
+def staff_door(open_door: OpenDoor, issuer: Any) -> Door:
+    """A service that the person `dr-1` can log in to."""
+    door: Door = open_staff_door(open_door, issuer)
+    return door
