@@ -62,10 +62,13 @@ class PageError(Exception):
         problem: what is wrong, in a sentence without a patient's values.
         advice: what the reader can do, empty if nothing.
         heading: of the page; empty: the status's own.
+        link: label and address of where to go instead.
     """
 
-    def __init__(self, status: int, problem: str, *, advice: str = "", heading: str = "") -> None:
-        self.status, self.problem, self.advice = status, problem, advice
+    def __init__(
+        self, status: int, problem: str, *, advice: str = "", heading: str = "", link: tuple[str, str] | None = None
+    ) -> None:
+        self.status, self.problem, self.advice, self.link = status, problem, advice, link
         self.heading = heading or _HEADINGS.get(status, _WENT_WRONG)
         super().__init__(problem)
 
@@ -114,7 +117,13 @@ def answer_with_pages(place: Blueprint | Flask) -> None:
 
 
 def error_page(
-    status: int, problem: str, *, advice: str = "", heading: str = "", headers: dict[str, str] | None = None
+    status: int,
+    problem: str,
+    *,
+    advice: str = "",
+    heading: str = "",
+    headers: dict[str, str] | None = None,
+    link: tuple[str, str] | None = None,
 ) -> Response:
     """Return a page that says what is wrong."""
     answer = render(
@@ -124,6 +133,7 @@ def error_page(
         heading=heading or _HEADINGS.get(status, _WENT_WRONG),
         problem=problem,
         advice=advice,
+        link=link,
         request_id=g.get("request_id", ""),
     )
     answer.headers.update(headers or {})
@@ -132,7 +142,7 @@ def error_page(
 
 def of_page_error(error: PageError) -> Response:
     """Return the page of a PageError."""
-    return error_page(error.status, error.problem, advice=error.advice, heading=error.heading)
+    return error_page(error.status, error.problem, advice=error.advice, heading=error.heading, link=error.link)
 
 
 def of_refused(error: RefusedError) -> Response:

@@ -18,7 +18,7 @@ from server.service.chart.model import LABELS, SCALES, Scale
 
 LONGEST_SUMMARY: Final = 139
 _MOST_ROWS: Final = 5
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+.!|<>~-])")
+_MARKDOWN: Final = re.compile(r"([\\`*_\[\]#!|<>~&])")
 _CAUTION: Final = (
     "Higher is worse, 0 to 100. A change before and after a procedure does not show what caused it; the chart names the"
     " later trials."

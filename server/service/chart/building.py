@@ -117,6 +117,7 @@ def clinical(
         now=now,
         public_url=service.public_url,
         ca_file=service.chart.ca_file,
+        staff_can_log_in=service.staff.can_log_in,
     )
     made_by = f"Outcome Bridge {origin.software_version()}, mapping {mapping.name} {mapping.version}"
     return Clinical(

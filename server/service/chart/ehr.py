@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ SECONDS: Final = 4.0
 OTHERS: Final = ("QuestionnaireResponse", "Procedure")
 _MOST_PAGES: Final = 10
 _IDS_A_SEARCH: Final = 40
+_NOT_UNDERSTOOD: Final = 400
 _KNOWN: Final = "known"
 _CODED: Final = "coded"
 
@@ -71,7 +72,8 @@ Came = tuple[bytes, ...] | str
 """What a search found, or why it found nothing."""
 
 
-def _searches(question: Question) -> dict[str, list[Search]]:
+def _searches(question: Question) -> dict[str, list[list[Search]]]:
+    """Return the searches by name: of each the ways to ask, the next for a server that does not know the one before."""
     ids = sorted(question.ehr_ids)
     known: list[Search] = [
         ("Observation", {"_id": ",".join(ids[start : start + _IDS_A_SEARCH]), "_count": str(_IDS_A_SEARCH)})
@@ -79,27 +81,39 @@ def _searches(question: Question) -> dict[str, list[Search]]:
     ]
     codes = ",".join(f"{CODE_SYSTEM}|{code}" for code in CODES)
     of_patient = {"patient": question.patient_id, "_count": "100"}
-    wanted = {_KNOWN: known, _CODED: [("Observation", {**of_patient, "code": codes})]}
-    return wanted | {one: [(one, of_patient)] for one in OTHERS if question.may_ask(one)}
+    of_subject = {"subject": f"Patient/{question.patient_id}", "_count": "100"}
+    wanted = {
+        _KNOWN: [known],
+        _CODED: [[("Observation", {**asked, "code": codes})] for asked in (of_patient, of_subject)],
+    }
+    return wanted | {one: [[(one, of_patient)], [(one, of_subject)]] for one in OTHERS if question.may_ask(one)}
 
 
-def _all(connect: Connect, searches: Iterable[Search]) -> Came:
-    """Return everything that searches find; their first fault in words without a value."""
-    found: list[bytes] = []
+def _all(connect: Connect, ways: Sequence[Sequence[Search]]) -> Came:
+    """Return everything that searches find, asked in the first way that the server knows; a fault in words."""
+    came: Came = ""
+    for searches in ways:
+        came, is_unknown = _asked(connect, searches)
+        if not is_unknown:
+            break
+    return came
+
+
+def _asked(connect: Connect, searches: Iterable[Search]) -> tuple[Came, bool]:
+    """Return what searches find or their first fault, and whether the server did not know what it was asked."""
     try:
         with connect() as client:
-            for resource_type, parameters in searches:
-                found.extend(_pages(client, resource_type, parameters))
+            found = [body for kind, parameters in searches for body in _pages(client, kind, parameters)]
     except ServerRefusedError as error:
         _log(error)
-        return f"it answered with status {error.status}"
+        return f"it answered with status {error.status}", error.status == _NOT_UNDERSTOOD
     except DeliveryError as error:
         _log(error)
-        return "it did not answer"
+        return "it did not answer", False
     except OutcomeBridgeError as error:
         _log(error)
-        return "this service cannot log in there"
-    return tuple(found)
+        return "this service cannot log in there", False
+    return tuple(found), False
 
 
 def _pages(client: FhirClient, resource_type: str, parameters: Mapping[str, str]) -> Iterable[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import flask
 from flask import Blueprint, Response
@@ -77,7 +78,7 @@ def blueprint(chart_pages: ChartPages) -> Blueprint:
         if person.patient_id != patient_id:
             return flask.redirect(flask.url_for("chart.chart", patient_id=person.patient_id), 303)
         made = made_chart(chart_pages, viewer, person)
-        return pages.render("chart.html", **_HELPERS, **_context(chart_pages, made))
+        return pages.render("chart.html", **_HELPERS, **_context(chart_pages, made), **_staff(viewer, person))
 
     @place.get("/<patient_id>/response/<response_id>")
     def response(patient_id: str, response_id: str) -> Response:
@@ -90,7 +91,8 @@ def blueprint(chart_pages: ChartPages) -> Blueprint:
             raise PageError(404, "This patient has no response of this id here.")
         is_synthetic = gathering.rows(person, (), EhrReading()).patient.is_synthetic
         shown: dict[str, Any] = {"sent": sent(body), "patient_id": person.patient_id, "response_id": response_id}
-        return pages.render("response.html", **_HELPERS, **shown, is_synthetic=is_synthetic)
+        values = {**shown, **_staff(viewer, person), "is_synthetic": is_synthetic}
+        return pages.render("response.html", **_HELPERS, **values)
 
     return place
 
@@ -142,6 +144,12 @@ def _read(chart_pages: ChartPages, viewer: Viewer, person: Person) -> EhrReading
         patient_id=viewer.patient_id or person.patient_id, ehr_ids=tuple(sorted(known)), granted=viewer.granted
     )
     return ehr.read(viewer.connect, question, now=chart_pages.now)
+
+
+def _staff(viewer: Viewer, person: Person) -> dict[str, Any]:
+    """Return where the staff pages show the patient; an empty address for whom they are not open to."""
+    address = f"{flask.request.root_path}/staff/patients/{quote(person.patient_id, safe='')}"
+    return {"staff_url": address if viewer.is_staff else ""}
 
 
 def _context(chart_pages: ChartPages, chart: Chart) -> dict[str, Any]:

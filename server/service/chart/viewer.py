@@ -15,10 +15,12 @@ class Viewer:
         patient_id: the one patient whose chart may be opened, as the EHR's login names it; empty: any.
         connect: makes connections to the EHR with the login at hand; None if there is none.
         granted: types that this login may read; None if nobody said.
+        is_staff: whether the staff pages are open to them.
         needs_banner: whether the page must say who the patient is, because nothing around it does.
     """
 
     patient_id: str = ""
     connect: Connect | None = None
     granted: frozenset[str] | None = None
+    is_staff: bool = False
     needs_banner: bool = True

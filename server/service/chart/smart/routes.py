@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import flask
 from flask import Blueprint, g, request
@@ -19,6 +20,7 @@ from integration.sources import auth
 from integration.sources.client import FhirClient, Retries
 from server.service import access, pages
 from server.service.access import Caller
+from server.service.access.login import PATH as LOGIN_PATH
 from server.service.chart.ehr import Connect
 from server.service.chart.smart.cookies import Cookies
 from server.service.chart.smart.launch import AGAIN, PENDING_SECONDS, Launching, Pending
@@ -48,6 +50,7 @@ class Smart:
         now: the clock; aware.
         public_url: base of the redirect URI; empty: as asked.
         ca_file: certificate authorities for the EHR instead of the usual ones.
+        staff_can_log_in: whether there is another way to a chart.
     """
 
     launching: Launching
@@ -57,6 +60,7 @@ class Smart:
     now: Callable[[], datetime]
     public_url: str
     ca_file: Path | None
+    staff_can_log_in: bool = False
 
     def viewer(self) -> Viewer:
         """Say who looks at a chart: staff at any, whoever came by a launch at that patient's.
@@ -70,9 +74,11 @@ class Smart:
             g.caller = Caller(name=launched.subject or "launch", kind="patient-context", patient=launched.patient_id)
             return self._patient_context(launched)
         if caller is not None and caller.sees_staff_pages:
-            return Viewer(connect=self.connect)
+            return Viewer(connect=self.connect, is_staff=True)
         problem = "This page opens from the EHR, with a patient selected there."
-        raise PageError(403, problem, advice=AGAIN, heading="Open the chart from the EHR")
+        place = quote(request.path, safe="")
+        link = ("Log in as staff", f"{request.root_path}{LOGIN_PATH}?next={place}") if self.staff_can_log_in else None
+        raise PageError(403, problem, advice=AGAIN, heading="Open the chart from the EHR", link=link)
 
     def _launched(self) -> Launched | None:
         session_id = self.cookies.read(_SESSION, seconds=_LONGEST_SECONDS)

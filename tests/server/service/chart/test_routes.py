@@ -76,6 +76,7 @@ def test_without_a_launch_on_a_service_for_others_the_page_says_to_open_it_from_
 
     assert answer.status_code == 403
     assert "Open the chart from the EHR" in answer.text
+    assert 'href="/staff/login?next=%2Fchart%2Fp1"' in answer.text
 
 
 @pytest.mark.parametrize(("is_needed", "is_there"), [(True, True), (False, False)])
@@ -87,6 +88,15 @@ def test_the_patient_is_named_where_the_ehr_does_not(
     text = clinic.client.get(clinic.launch(need_patient_banner=is_needed).headers["Location"]).text
 
     assert ("Ida Invented" in text) is is_there
+
+
+def test_the_staff_pages_are_named_to_staff_only(clinic: Any) -> None:
+    as_staff = clinic.client.get("/chart/p1").text
+    clinic.launch()
+    launched = clinic.client.get("/chart/p1").text
+
+    assert 'href="/staff/patients/p1"' in as_staff
+    assert "/staff/" not in launched
 
 
 def test_the_response_is_one_click_away(clinic: Any) -> None:
