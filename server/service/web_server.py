@@ -23,7 +23,9 @@ from typing import Any, Final
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
+from werkzeug.exceptions import BadRequest
 
 from integration.errors import OutcomeBridgeError
 from integration.process_settings import Process
@@ -95,29 +97,40 @@ class Watch:
 
 
 class _TimedBody:
-    """The body of a request, which must have come by a certain time."""
+    """The body of a request, which must have come by a certain time, and as HTTP writes bodies.
+
+    One that has not, or is framed wrongly, is the client's fault and is answered so.
+    """
 
     def __init__(self, body: Any, waiting: Callable[[], AbstractContextManager[None]]) -> None:
         self._body, self._waiting = body, waiting
 
     def read(self, *size: int) -> bytes:
-        with self._waiting():
+        with self._reading():
             data: bytes = self._body.read(*size)
             return data
 
     def readline(self, *size: int) -> bytes:
-        with self._waiting():
+        with self._reading():
             line: bytes = self._body.readline(*size)
             return line
 
     def readlines(self, *size: int) -> list[bytes]:
-        with self._waiting():
+        with self._reading():
             lines: list[bytes] = self._body.readlines(*size)
             return lines
 
     def __iter__(self) -> Iterator[bytes]:
         while line := self.readline():
             yield line
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._waiting():
+                yield
+        except (ParseException, NoMoreData) as error:
+            raise BadRequest from error
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -142,9 +155,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Read a request's head in time, and answer it."""
         conn.limit = self.watch.begin(conn.sock, time.monotonic() + self.request_seconds)
         try:
-            return super().handle(conn)
+            goes_on = super().handle(conn)
         finally:
             conn.limit.end()
+        if not goes_on:
+            _close_here(conn)
+        return goes_on
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer a request whose head is there."""
@@ -167,6 +183,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 yield
         finally:
             self.turns.acquire()
+
+
+def _close_here(conn: TConn) -> None:
+    """Close a connection in this thread, and not in gunicorn's that accepts all: it waits up to 2 s for the client."""
+    with suppress(OSError):
+        conn.close(graceful=True)
+    conn.close = _is_closed
+
+
+def _is_closed(*, graceful: bool = False) -> None:
+    """Do nothing: the connection was closed before gunicorn asked for it."""
+    del graceful
 
 
 class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
