@@ -124,7 +124,8 @@ def assembled(
     with ExitStack() as stack:
         inbox = stack.enter_context(contextlib.closing(open_inbox(settings, site, now)))
         kept = Stores(ledger=ledger, warehouse=warehouse, inbox=inbox)
-        read = ResourceReader(mapping, PatientFetcher(site=site, warehouse=warehouse, connect=connecting))
+        fetch = PatientFetcher(site=site, warehouse=warehouse, connect=connecting)
+        read = ResourceReader(mapping, fetch, bases=_bases(settings, site))
         built = inbound(
             kept, site, mapping, read, most_entries=settings.service.bundle_entries, now=now,
             new_id=lambda: str(uuid.uuid4()),
@@ -133,6 +134,12 @@ def assembled(
         leadership = Leadership(inbox)
         worker = _worker(kept, site, built, read, leadership, client=client, connect=connecting, now=now)
         yield built, worker
+
+
+def _bases(settings: Settings, site: Site) -> list[str]:
+    """Return under which base URLs the EHR's server is known; what is sent to us may name ours in its place."""
+    ours = settings.service.public_url
+    return [site.base_url.rstrip("/"), *([f"{ours}/fhir"] if ours else [])]
 
 
 def _worker(

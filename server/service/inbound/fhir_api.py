@@ -7,13 +7,14 @@ import re
 from typing import Final
 
 from flask import Blueprint, Response, g, request
+from msgspec import json
 from werkzeug.exceptions import NotFound
 
 from integration.service_settings import Interaction
 from integration.sources.resource_types import RESOURCE_TYPES
 from server.service import negotiation
 from server.service.access import caller
-from server.service.inbound import body, etags, extract
+from server.service.inbound import body, etags, extract, openapi
 from server.service.inbound.capability import capability_statement
 from server.service.inbound.deposits import Answer
 from server.service.inbound.sent import Kind, Sent
@@ -180,6 +181,13 @@ def _add_metadata(api: Blueprint, services: Services) -> None:
             started=started,
         )
         return answer(told, 200).get_data()
+
+    def described() -> Response:
+        told = json.encode(openapi.description(services.software_version))
+        return Response(told, 200, content_type="application/json")
+
+    api.add_url_rule("/openapi.json", "described", described)
+    api.record_once(lambda state: state.app.add_url_rule("/openapi.json", "openapi", described))
 
     @api.get("/metadata")
     def metadata() -> Response:

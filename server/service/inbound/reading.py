@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from integration import intake
@@ -14,6 +14,7 @@ from integration.intake.reader import Reader
 from integration.mapping import Mapping as Study
 from integration.records import Response
 from integration.sources.resource import RawResource
+from server.service.inbound import elsewhere
 from server.service.inbound.submission import RESPONSE
 
 FetchPatient = Callable[[str], bytes | None]
@@ -51,11 +52,19 @@ class ResourceReader:
     Args:
         study: the mapping.
         fetch: finds Patients.
+        bases: base URLs under which the server that they are at is known.
         clock: seconds.
     """
 
-    def __init__(self, study: Study, fetch: FetchPatient, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._study, self._fetch, self._clock = study, fetch, clock
+    def __init__(
+        self,
+        study: Study,
+        fetch: FetchPatient,
+        *,
+        bases: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._study, self._fetch, self._bases, self._clock = study, fetch, tuple(bases), clock
         self._found: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -67,11 +76,12 @@ class ResourceReader:
         def find(patient_id: str) -> str | None:
             return self._find(patient_id, patients) if patients else self._remembered(patient_id)
 
-        if resource_type == RESPONSE:
-            return intake.read_response(self._study, body, find)
-        reader = Reader(self._study, find)
         raw = RawResource("", 1, "", b"")
         try:
+            elsewhere.require_own_patient(body, self._bases)
+            if resource_type == RESPONSE:
+                return intake.read_response(self._study, body, find)
+            reader = Reader(self._study, find)
             if resource_type == "Patient":
                 reader.guard(body)
                 reader.patient(body)

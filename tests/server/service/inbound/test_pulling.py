@@ -1,0 +1,148 @@
+"""Hints of a Subscription, and what is read from the site because of them."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from integration.errors import DeliveryError
+from integration.settings import Site
+from integration.sources.client import FhirClient, Retries
+from server.service.inbound.pulling import Puller
+
+NOW = datetime(2012, 6, 1, 12, 0, tzinfo=UTC)
+Asked = list[dict[str, str]]
+
+
+@pytest.fixture
+def pull(service: Any, httpserver: HTTPServer) -> Callable[[], int]:
+    desk = service.services.inbound.desk
+    url = httpserver.url_for("/fhir")
+    site = Site(name="north", base_url=url)
+    puller = Puller(inbox=service.inbox, commit=desk.commit, read=desk.read, site=site, now=lambda: NOW)
+
+    def run() -> int:
+        service.services.inbound.note_hints()
+        with FhirClient(url, retries=Retries(attempts=1)) as client:
+            return puller.pull(client)
+
+    return run
+
+
+def hint(service: Any, **more: Any) -> Any:
+    return service.client.post("/fhir/subscription/north", **more)
+
+
+def serve(httpserver: HTTPServer, *pages: list[Any]) -> Asked:
+    """Answer searches by these pages, one after another; the last again and again."""
+    asked: Asked = []
+
+    def answer(request: Request) -> Response:
+        number = int(request.args.get("page", "0"))
+        if not number:
+            asked.append(dict(request.args))
+        link = (
+            [{"relation": "next", "url": f"QuestionnaireResponse?page={number + 1}"}] if number + 1 < len(pages) else []
+        )
+        bundle = {"resourceType": "Bundle", "type": "searchset", "link": link}
+        entries = [{"resource": one} for one in pages[number]]
+        return Response(json.dumps(bundle | ({"entry": entries} if entries else {})), 200)
+
+    httpserver.expect_request("/fhir/QuestionnaireResponse").respond_with_handler(answer)
+    return asked
+
+
+def at_site(body: Any, name: str, updated: str, **more: Any) -> Any:
+    return json.loads(body(id=name, meta={"versionId": "1", "lastUpdated": updated}, **more))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"data": b"", "content_type": "application/fhir+json"},
+        {"data": b'{"resourceType": "Bundle", "type": "history"}', "content_type": "application/fhir+json"},
+        {"data": b"not even JSON", "content_type": "text/plain"},
+        {"headers": {"Accept": "text/html"}},
+    ],
+)
+def test_a_hint_is_answered_at_once_whatever_it_says(service: Any, sent: dict[str, Any]) -> None:
+    answer = hint(service, **sent)
+
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert service.wakes == ["woken"]
+    assert service.inbox.counts() == {}
+
+
+def test_a_rest_hook_with_its_payload_is_a_hint_and_its_payload_is_not_believed(service: Any, body: Any) -> None:
+    path = "/fhir/subscription/north/QuestionnaireResponse/r1"
+
+    answer = service.client.put(path, data=body(), content_type="application/fhir+json")
+
+    assert answer.status_code == 200
+    assert service.inbox.counts() == {}
+    assert service.services.inbound.is_hinted.is_set()
+
+
+def test_a_hint_of_a_site_that_nobody_knows_is_refused(service: Any) -> None:
+    assert service.client.post("/fhir/subscription/south").status_code == 404
+
+
+def test_what_changed_is_read_over_its_pages_and_planned(
+    service: Any, body: Any, httpserver: HTTPServer, pull: Callable[[], int]
+) -> None:
+    first = at_site(body, "a", "2012-06-01T11:00:00Z")
+    asked = serve(httpserver, [first], [], [at_site(body, "b", "2012-06-01T11:30:00Z")])
+    hint(service)
+
+    assert pull() == 2
+    assert asked[0]["_lastUpdated"] == "ge2012-05-31T12:00:00.000+00:00"
+    assert service.inbox.counts() == {"received": 2}
+    service.reader.plan_waiting()
+    assert {key.split("/")[0] for key in service.planned()} == {"a", "b"}
+
+
+def test_a_storm_of_hints_is_one_pull_and_the_next_begins_before_the_last_change(
+    service: Any, body: Any, httpserver: HTTPServer, pull: Callable[[], int]
+) -> None:
+    asked = serve(httpserver, [at_site(body, "a", "2012-06-01T11:30:00+02:00")])
+    for _ in range(20):
+        hint(service)
+
+    counts = [pull(), pull(), pull()]
+    hint(service)
+
+    assert counts == [1, 0, 0]
+    assert pull() == 1
+    assert asked[1]["_lastUpdated"] == "ge2012-06-01T11:28:00.000+02:00"
+    assert service.inbox.counts() == {"received": 1}
+
+
+def test_what_cannot_be_used_is_set_aside_because_nobody_could_be_told(
+    service: Any, body: Any, httpserver: HTTPServer, pull: Callable[[], int]
+) -> None:
+    serve(httpserver, [at_site(body, "a", "2012-06-01T11:00:00Z", subject={"reference": "Patient/nobody"})])
+    hint(service)
+
+    pull()
+
+    [aside] = service.inbox.quarantined()
+    assert (aside.resource_id, aside.problem, aside.caller) == ("a", "subject: unknown patient", "pull")
+
+
+def test_a_server_that_is_away_is_asked_again(
+    service: Any, body: Any, httpserver: HTTPServer, pull: Callable[[], int]
+) -> None:
+    httpserver.expect_oneshot_request("/fhir/QuestionnaireResponse").respond_with_data("", 500)
+    hint(service)
+
+    with pytest.raises(DeliveryError):
+        pull()
+    httpserver.clear()
+    serve(httpserver, [at_site(body, "a", "2012-06-01T11:00:00Z")])
+
+    assert pull() == 1
