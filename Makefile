@@ -9,7 +9,7 @@ VALIDATORS := .npm-validators
 CLIENTS := .npm-clients
 ENGINES := .engines
 
-.PHONY: demo test faults lint types imports wheel benchmark benchmark-delivery benchmark-views clean
+.PHONY: demo test faults lint types imports wheel benchmark benchmark-delivery benchmark-service benchmark-views clean
 
 demo: $(VENV)/.installed $(SEKMET)/.installed
 	$(BIN)/outcome-bridge demo
@@ -40,6 +40,9 @@ benchmark: $(VENV)/.installed-dev
 
 benchmark-delivery: $(VENV)/.installed-dev $(SEKMET)/.installed
 	$(BIN)/python tests/benchmarks/delivery.py
+
+benchmark-service: $(VENV)/.installed-dev $(SEKMET)/.installed
+	$(BIN)/python tests/benchmarks/service.py
 
 benchmark-views: $(ENGINES)/.installed
 	$(ENGINES)/bin/python tests/benchmarks/views.py
