@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 SECONDS: Final = 4.0
 """How long a page waits for the EHR in all."""
-OTHERS: Final = ("QuestionnaireResponse", "Procedure")
+_RESPONSE: Final = "QuestionnaireResponse"
+OTHERS: Final = (_RESPONSE, "Procedure")
 _MOST_PAGES: Final = 10
 _IDS_A_SEARCH: Final = 40
 _NOT_UNDERSTOOD: Final = 400
@@ -36,11 +37,13 @@ class Question:
     Attributes:
         patient_id: whose.
         ehr_ids: the EHR's ids of the Observations that the ledger knows.
+        response_ids: ids of the responses that the ledger knows, for a server that finds none by patient.
         granted: types that may be asked for; None if nobody said.
     """
 
     patient_id: str
     ehr_ids: tuple[str, ...]
+    response_ids: tuple[str, ...] = ()
     granted: frozenset[str] | None = None
 
     def may_ask(self, resource_type: str) -> bool:
@@ -74,19 +77,25 @@ Came = tuple[bytes, ...] | str
 
 def _searches(question: Question) -> dict[str, list[list[Search]]]:
     """Return the searches by name: of each the ways to ask, the next for a server that does not know the one before."""
-    ids = sorted(question.ehr_ids)
-    known: list[Search] = [
-        ("Observation", {"_id": ",".join(ids[start : start + _IDS_A_SEARCH]), "_count": str(_IDS_A_SEARCH)})
-        for start in range(0, len(ids), _IDS_A_SEARCH)
-    ]
     codes = ",".join(f"{CODE_SYSTEM}|{code}" for code in CODES)
     of_patient = {"patient": question.patient_id, "_count": "100"}
     of_subject = {"subject": f"Patient/{question.patient_id}", "_count": "100"}
     wanted = {
-        _KNOWN: [known],
+        _KNOWN: [_by_id("Observation", question.ehr_ids)],
         _CODED: [[("Observation", {**asked, "code": codes})] for asked in (of_patient, of_subject)],
     }
-    return wanted | {one: [[(one, of_patient)], [(one, of_subject)]] for one in OTHERS if question.may_ask(one)}
+    wanted |= {one: [[(one, of_patient)], [(one, of_subject)]] for one in OTHERS if question.may_ask(one)}
+    if _RESPONSE in wanted and question.response_ids:
+        wanted[_RESPONSE].append(_by_id(_RESPONSE, question.response_ids))
+    return wanted
+
+
+def _by_id(resource_type: str, ids: Iterable[str]) -> list[Search]:
+    ordered = sorted(ids)
+    return [
+        (resource_type, {"_id": ",".join(ordered[start : start + _IDS_A_SEARCH]), "_count": str(_IDS_A_SEARCH)})
+        for start in range(0, len(ordered), _IDS_A_SEARCH)
+    ]
 
 
 def _all(connect: Connect, ways: Sequence[Sequence[Search]]) -> Came:

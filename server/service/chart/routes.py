@@ -141,7 +141,10 @@ def _read(chart_pages: ChartPages, viewer: Viewer, person: Person) -> EhrReading
     held = chart_pages.gathering.held(person)
     known = {one.entry.ehr_id for one in held if one.entry.resource_type == "Observation" and one.entry.ehr_id}
     question = ehr.Question(
-        patient_id=viewer.patient_id or person.patient_id, ehr_ids=tuple(sorted(known)), granted=viewer.granted
+        patient_id=viewer.patient_id or person.patient_id,
+        ehr_ids=tuple(sorted(known)),
+        response_ids=tuple(sorted({one.entry.response_id for one in held} - {""})),
+        granted=viewer.granted,
     )
     return ehr.read(viewer.connect, question, now=chart_pages.now)
 

@@ -76,6 +76,25 @@ def test_a_server_that_knows_no_patient_parameter_is_asked_by_subject(httpserver
     assert (reading.read_at, reading.problem) == (NOW, "")
 
 
+def test_a_server_that_finds_no_responses_of_a_patient_is_asked_for_those_that_are_known(
+    httpserver: HTTPServer,
+) -> None:
+    def answer(request: Request) -> Response:
+        known = request.args.get("_id", "")
+        if not known:
+            return Response(json.dumps({"resourceType": "OperationOutcome"}), status=400)
+        return Response(searchset(*({"resourceType": "QuestionnaireResponse", "id": one} for one in known.split(","))))
+
+    httpserver.expect_request("/fhir/QuestionnaireResponse").respond_with_handler(answer)
+    httpserver.expect_request("/fhir/Observation").respond_with_data(searchset())
+    httpserver.expect_request("/fhir/Procedure").respond_with_data(searchset())
+
+    reading = read(httpserver, Question(patient_id="p1", ehr_ids=(), response_ids=("r1", "r2")))
+
+    assert reading.problem == ""
+    assert len(reading.others["QuestionnaireResponse"]) == 2
+
+
 def test_what_could_not_be_read_is_said_and_the_rest_is_kept(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/fhir/Observation").respond_with_data(searchset())
     httpserver.expect_request("/fhir/Procedure").respond_with_data("no", status=500)
