@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import g
 
 from server.ledger import Settlement
 from server.ledger.decisions import Breaker
+from server.service.access.caller import Caller
 from server.service.inbound.deposits import Answer, Deposit, Unit
 
 Body = Callable[..., bytes]
@@ -235,3 +237,16 @@ def test_what_was_set_aside_is_shown_and_can_be_taken_again(service: Any) -> Non
 
 def test_an_empty_quarantine_says_so(service: Any) -> None:
     assert "Nothing is set aside." in get(service, "/staff/quarantine")
+
+
+def test_who_is_logged_in_decides_and_no_field_says_otherwise(refused: Any) -> None:
+    app, key = refused.client.application, key_of(refused)
+    person = Caller(name="sub-7", kind="staff", shown_name="Dr. Moreau")
+    app.before_request_funcs[None].append(lambda: setattr(g, "caller", person))
+    page = get(refused, "/staff/review")
+
+    post(refused, "/staff/review", page, key=key, who="somebody else", why="mended", action="again")
+
+    assert "You are Dr. Moreau (sub-7)." in page
+    assert 'name="who"' not in page
+    assert [one.who for one in refused.ledger.decisions.all("north")] == ["Dr. Moreau (sub-7)"]
