@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from integration.intake import RejectedError
 
+T = TypeVar("T")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|//")
 PROBLEM: Final = "the patient is at another server; a reference is relative, or begins with the EHR's own base URL"
+
+
+_NONE: Final = msgspec.Raw(b"null")
+
+
+class _Named(msgspec.Struct):
+    """The elements of what we take that say whose it is (https://hl7.org/fhir/R4/references.html#literal).
+
+    Each is read by itself, so that one of another shape does not hide the others.
+    """
+
+    subject: msgspec.Raw = _NONE
+    patient: msgspec.Raw = _NONE
+    link: msgspec.Raw = _NONE
 
 
 class _Reference(msgspec.Struct):
@@ -19,18 +34,7 @@ class _Reference(msgspec.Struct):
 
 
 class _Link(msgspec.Struct):
-    other: _Reference | None = None
-
-
-class _Named(msgspec.Struct):
-    """The elements of what we take that say whose it is (https://hl7.org/fhir/R4/references.html#literal)."""
-
-    subject: _Reference | None = None
-    patient: _Reference | None = None
-    link: list[_Link] = []
-
-
-_decoder = msgspec.json.Decoder(_Named)
+    other: msgspec.Raw = _NONE
 
 
 def require_own_patient(body: bytes, bases: Sequence[str]) -> None:
@@ -43,17 +47,27 @@ def require_own_patient(body: bytes, bases: Sequence[str]) -> None:
     Raises:
         RejectedError: an absolute reference begins with none of them.
     """
-    try:
-        named = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return
+    named = _read(body, _Named) or _Named()
     for path, reference in _references(named):
         if _ABSOLUTE.match(reference) and not reference.startswith(tuple(f"{base}/" for base in bases)):
             raise RejectedError(path, PROBLEM)
 
 
 def _references(named: _Named) -> Iterator[tuple[str, str]]:
-    yield "subject", named.subject.reference if named.subject else ""
-    yield "patient", named.patient.reference if named.patient else ""
-    for number, link in enumerate(named.link):
-        yield f"link[{number}].other", link.other.reference if link.other else ""
+    yield "subject", _reference(named.subject)
+    yield "patient", _reference(named.patient)
+    for number, raw in enumerate(_read(named.link, list[msgspec.Raw]) or ()):
+        link = _read(raw, _Link)
+        yield f"link[{number}].other", _reference(link.other) if link else ""
+
+
+def _reference(raw: msgspec.Raw) -> str:
+    found = _read(raw, _Reference)
+    return found.reference if found else ""
+
+
+def _read(part: bytes | msgspec.Raw, shape: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(part, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

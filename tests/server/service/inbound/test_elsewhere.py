@@ -51,3 +51,9 @@ def test_one_that_begins_otherwise_is_not(path: str, reference: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"subject": "text"}', b'{"link": {}}', b"\xff", b"[" * 5000])
 def test_what_is_shaped_otherwise_is_left_to_the_reader(body: bytes) -> None:
     elsewhere.require_own_patient(body, BASES)
+
+
+@pytest.mark.parametrize("other", [{"link": 5}, {"patient": 5}, {"link": [{"other": 5}]}, {"item": [5]}])
+def test_another_element_of_a_wrong_shape_hides_nothing(other: dict[str, Any]) -> None:
+    with pytest.raises(RejectedError):
+        require(subject={"reference": "https://other.example/Patient/1"}, **other)
