@@ -158,7 +158,7 @@ def _post_and_follow(url: str, base_url: str, name: str) -> float:
         values = [entry["resource"].get("valueQuantity", {}).get("value") for entry in found.get("entry", [])]
         if values.count(50) == 2:
             return time.perf_counter() - begin
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise RuntimeError(f"{name} did not reach the chart")
 
 
