@@ -123,15 +123,28 @@ def clinical(
     return Clinical(
         chart_pages=ChartPages(gathering=gathering, viewer=smart.viewer, now=now, made_by=made_by),
         smart=smart,
-        hooks=Hooks(
-            held=_held_at_hand(gathering),
-            tokens=client_token.of(service.cds_hooks, stores.once, now, algorithms),
-            fhir_servers=frozenset({*ehrs, discovery.normalized(site.base_url)}),
-            launches=bool(service.chart.issuers),
-            origins=_origins((*service.chart.issuers, *service.chart.frame_ancestors, *service.cds_hooks.issuers)),
-            public_url=service.public_url,
-            body_limit_bytes=service.body_limit_bytes,
-        ),
+        hooks=_hooks(service, site, stores, gathering, ehrs=ehrs, now=now),
+    )
+
+
+def _hooks(
+    service: Service,
+    site: Site,
+    stores: Stores,
+    gathering: Gathering,
+    *,
+    ehrs: Iterable[str],
+    now: Callable[[], datetime],
+) -> Hooks:
+    chart, hooks = service.chart, service.cds_hooks
+    return Hooks(
+        held=_held_at_hand(gathering),
+        tokens=client_token.of(hooks, stores.once, now, frozenset(service.tokens.algorithms)),
+        fhir_servers=frozenset({*ehrs, discovery.normalized(site.base_url)}),
+        launches=bool(chart.issuers),
+        origins=_origins((*chart.issuers, *chart.frame_ancestors, *hooks.issuers)),
+        public_url=service.public_url,
+        body_limit_bytes=service.body_limit_bytes,
     )
 
 

@@ -80,9 +80,18 @@ class Smart:
         link = ("Log in as staff", f"{request.root_path}{LOGIN_PATH}?next={place}") if self.staff_can_log_in else None
         raise PageError(403, problem, advice=AGAIN, heading="Open the chart from the EHR", link=link)
 
+    def end_session(self) -> None:
+        """End what an earlier launch in this browser began: it has one patient at a time."""
+        if session_id := self._session_id():
+            self.sessions.end(session_id)
+
+    def _session_id(self) -> str:
+        held = self.cookies.read(_SESSION, seconds=_LONGEST_SECONDS)
+        return held if isinstance(held, str) else ""
+
     def _launched(self) -> Launched | None:
-        session_id = self.cookies.read(_SESSION, seconds=_LONGEST_SECONDS)
-        return self.sessions.find(session_id) if isinstance(session_id, str) else None
+        session_id = self._session_id()
+        return self.sessions.find(session_id) if session_id else None
 
     def _patient_context(self, launched: Launched) -> Viewer:
         login = auth.Authenticator(_Given(launched), base_url=launched.fhir_url, now=self.now)
@@ -152,6 +161,7 @@ def blueprint(smart: Smart) -> Blueprint:
         launched = smart.launching.ended(pending, request.args, _redirect_uri(smart))
         address = flask.url_for("chart.chart", patient_id=launched.patient_id)
         answer = flask.redirect(address, 303)
+        smart.end_session()
         seconds = launched.until - int(smart.now().timestamp())
         smart.cookies.write(answer, _SESSION, smart.sessions.begin(launched), seconds=seconds)
         smart.cookies.remove(answer, _pending_name(pending.state))

@@ -139,7 +139,7 @@ def test_an_answer_without_a_launch_is_a_page(clinic: Any, query: Any) -> None:
     assert clinic.client.get("/launch/callback", query_string=query).status_code == 400
 
 
-def test_two_launches_at_once_both_end(clinic: Any, make_patient: Any) -> None:
+def test_two_launches_at_once_both_end_and_the_later_counts(clinic: Any, make_patient: Any, tmp_path: Path) -> None:
     clinic.hospital.hold(make_patient("p2"))
     first, second = clinic.begin("p1"), clinic.begin("p2")
     back_of_first, back_of_second = clinic.authorised(first), clinic.authorised(second)
@@ -148,6 +148,8 @@ def test_two_launches_at_once_both_end(clinic: Any, make_patient: Any) -> None:
     assert clinic.client.get(back_of_first).headers["Location"] == "/chart/p1"
     assert clinic.client.get("/chart/p1").status_code == 200
     assert clinic.client.get("/chart/p2").status_code == 403  # the later launch is what counts
+    with sqlite3.connect(tmp_path / "chart-sessions.sqlite") as connection:
+        assert connection.execute("SELECT count(*) FROM chart_session").fetchone() == (1,)
 
 
 def test_an_answer_that_comes_late_is_refused(clinic: Any, monkeypatch: pytest.MonkeyPatch) -> None:
