@@ -95,7 +95,8 @@ def test_markup_in_every_text_is_text_on_every_page(target: Service, marked: str
     assert "49" not in pages[1].text.replace("&#49", "")
 
 
-def test_no_text_of_a_patient_is_in_a_log_whatever_becomes_of_it(target: Service, marked: str) -> None:
+@pytest.mark.usefixtures("marked")
+def test_no_text_of_a_patient_is_in_a_log_whatever_becomes_of_it(target: Service) -> None:
     sent = [
         ("/QuestionnaireResponse", _response("canary-1"), 201),
         ("/QuestionnaireResponse", _response("canary-1", status="amended"), 200),

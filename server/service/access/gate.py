@@ -118,6 +118,8 @@ class _Passing:
 
         Flask's TRUSTED_HOSTS does not know IPv6 addresses.
         """
+        if "HTTP_HOST" not in request.environ and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+            raise RefusedError(400, "a request of HTTP/1.1 needs a Host header")  # else the server's own name stands in
         name = host_of(f"//{request.host}")
         public = host_of(self._gate.service.public_url)
         if not is_loopback(name) and (not public or name != public):
