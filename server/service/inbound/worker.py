@@ -17,6 +17,9 @@ SWEEP_SECONDS = 5.0
 POLL_SECONDS = 0.2
 DELIVERIES_PER_SWEEP = 200
 GIVE_WAY_SECONDS = 0.5
+LONGEST_WAY_SECONDS = 5.0
+WAY_FOR_WORK = 5.0
+"""How many seconds it pauses for each second that it worked, while much comes."""
 
 
 class Deliver(Protocol):
@@ -40,6 +43,7 @@ class Step:
         is_busy: whether so much is being taken that planning and delivery had better go slowly: what is stored waits
             without harm, and whoever is not answered in time sends again.
         pause: waits so many seconds.
+        clock: seconds.
     """
 
     def __init__(
@@ -51,8 +55,9 @@ class Step:
         is_leader: Callable[[], bool] = lambda: True,
         is_busy: Callable[[], bool] = lambda: False,
         pause: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._is_busy, self._wait = is_busy, pause
+        self._is_busy, self._wait, self._clock, self._resumed = is_busy, pause, clock, clock()
         self._reader, self._deliver, self._before, self._is_leader = reader, deliver, before, is_leader
 
     def __call__(self) -> bool:
@@ -67,9 +72,11 @@ class Step:
         return not sweep.failed
 
     def _goes_on(self) -> bool:
-        """Give way to requests, and say whether this process still works."""
+        """Give way to requests, longer after longer work, and say whether this process still works."""
         if self._is_busy():
-            self._wait(GIVE_WAY_SECONDS)
+            worked = self._clock() - self._resumed
+            self._wait(min(LONGEST_WAY_SECONDS, max(GIVE_WAY_SECONDS, WAY_FOR_WORK * worked)))
+        self._resumed = self._clock()
         return self._is_leader()
 
     @staticmethod

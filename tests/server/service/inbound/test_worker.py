@@ -162,3 +162,16 @@ def test_a_post_reaches_the_delivery_through_the_running_worker(
 def _until(is_true: Callable[[], bool]) -> bool:
     pause = threading.Event()
     return any(is_true() or pause.wait(0.002) for _ in range(5000))
+
+
+def test_planning_gives_way_while_much_comes_and_longer_after_longer_work(service: Any, body: Any) -> None:
+    for name in ("a", "b"):
+        service.post(body(id=name))
+    pauses: list[float] = []
+    times = iter([0.0, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4])
+    step = Step(service.reader, lambda _: None, is_busy=lambda: True, pause=pauses.append, clock=lambda: next(times))
+
+    assert step()
+
+    assert pauses == [2.0, 0.5, 0.5]
+    assert service.inbox.counts() == {"planned": 2}
