@@ -35,8 +35,7 @@ class ArrivalsAudit:
 
     def begin(self) -> None:
         """Begin with what is stored from now on, if nothing was followed before."""
-        if self._marks.get(self._mark) is None:
-            self._marks.set(self._mark, self._inbox.newest_sequence())
+        self._marks.begin(self._mark, self._inbox.newest_sequence())
 
     def step(self) -> int:
         """Write down what was stored since the last step, in order; returns how many events."""

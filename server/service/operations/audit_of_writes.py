@@ -45,8 +45,7 @@ class WritesAudit:
 
     def begin(self) -> None:
         """Begin with what is sent from now on, if nothing was followed before."""
-        if self._marks.get(self._mark) is None:
-            self._marks.set(self._mark, self._overview.last_attempt(timestamp(self._now())))
+        self._marks.begin(self._mark, self._overview.last_attempt(timestamp(self._now())))
 
     def step(self) -> int:
         """Write down what was settled since the last step, in order; returns how many events.

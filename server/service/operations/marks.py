@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 
 class Marks:
-    """Numbers by name in one file; only the process that leads writes them.
+    """Numbers by name in one file; several processes may write it, one after the other.
 
     Args:
         path: of the file.
@@ -20,6 +22,8 @@ class Marks:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._guard = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._writing = os.open(path.with_name(f"{path.name}.write"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = threading.Lock()
 
     def lead(self) -> bool:
         """Whether this process leads, now or until it ends: the first that asks does."""
@@ -47,17 +51,43 @@ class Marks:
         Raises:
             OSError: the disk refuses.
         """
-        making = self._path.with_name(f".{self._path.name}.making")
-        with making.open("w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump({**self._read(), **numbers}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        making.replace(self._path)
+        with self._alone():
+            self._write({**self._read(), **numbers})
+
+    def begin(self, name: str, number: int) -> None:
+        """Keep a number unless there is one already.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        with self._alone():
+            kept = self._read()
+            if name not in kept:
+                self._write({**kept, name: number})
 
     def close(self) -> None:
         """Let another process lead."""
         os.close(self._guard)
+        os.close(self._writing)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads and processes from writing."""
+        with self._lock:
+            fcntl.flock(self._writing, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._writing, fcntl.LOCK_UN)
+
+    def _write(self, numbers: dict[str, Any]) -> None:
+        making = self._path.with_name(f".{self._path.name}.making")
+        with making.open("w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            json.dump(numbers, file)
+            file.flush()
+            os.fsync(file.fileno())
+        making.replace(self._path)
 
     def _read(self) -> dict[str, Any]:
         try:

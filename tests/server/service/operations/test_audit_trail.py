@@ -203,6 +203,30 @@ def test_without_a_repository_the_oldest_files_go(trail: AuditTrail, keep: Calla
     assert written(trail)[-1] == 59
 
 
+def begin_many(folder: Path, first: int) -> None:
+    made = Marks(folder / "audit.marks")
+    for number in range(60):
+        made.begin(f"{first + number}", first + number)
+        made.begin("same", first)
+    made.close()
+
+
+def test_several_processes_may_begin_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=begin_many, args=(tmp_path, 1000 * one)) for one in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    made = Marks(tmp_path / "audit.marks")
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    kept = [made.get(f"{1000 * one + number}") for one in range(3) for number in range(60)]
+    assert kept == [1000 * one + number for one in range(3) for number in range(60)]
+    assert made.get("same") in (0, 1000, 2000)
+    made.close()
+
+
 def test_one_process_leads(marks: Marks, tmp_path: Path) -> None:
     other = Marks(tmp_path / "audit.marks")
 
