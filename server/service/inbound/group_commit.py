@@ -36,10 +36,10 @@ Stage = Callable[[Sequence[Deposit]], object]
 class _Job:
     """A unit that waits, and what became of it."""
 
-    __slots__ = ("is_done", "result", "unit")
+    __slots__ = ("is_done", "result", "unit", "woken")
 
     def __init__(self, unit: Unit) -> None:
-        self.unit, self.is_done = unit, False
+        self.unit, self.is_done, self.woken = unit, False, threading.Event()
         self.result: Taken | BaseException | None = None
 
 
@@ -54,7 +54,7 @@ class GroupCommit:
     def __init__(self, write: Write, stage: Stage = lambda _: None) -> None:
         self._write, self._stage = write, stage
         self._waiting: deque[_Job] = deque()
-        self._writing = threading.Lock()
+        self._queue, self._is_led = threading.Lock(), False
         self._coming, self._counting = 0, threading.Lock()
         self._written: deque[tuple[float, int]] = deque(maxlen=256)
         self._all_here = threading.Event()
@@ -86,17 +86,31 @@ class GroupCommit:
 
     def _take(self, unit: Unit, arrive: Callable[[], None]) -> Taken:
         job = _Job(unit)
-        self._waiting.append(job)
+        with self._queue:
+            self._waiting.append(job)
+            leads, self._is_led = not self._is_led, True
         arrive()
-        with self._writing:
-            while not job.is_done:
-                self._wait_for_those_coming()
-                self._run(self._gathered())
+        if not leads:
+            job.woken.wait()  # until it is written, or is the first of those that wait
+        if not job.is_done:
+            self._lead(job)
         if isinstance(job.result, Taken):
             return job.result
         if job.result is None:
             raise RuntimeError("a unit was not written")
         raise job.result
+
+    def _lead(self, job: _Job) -> None:
+        """Write until a unit is written, then have the next one that waits go on: nobody writes for others only."""
+        try:
+            while not job.is_done:
+                self._wait_for_those_coming()
+                self._run(self._gathered())
+        finally:
+            with self._queue:
+                self._is_led = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].woken.set()
 
     def is_busy(self) -> bool:
         """Whether so much was taken in the last quarter of a second that other work had better wait."""
@@ -119,9 +133,10 @@ class GroupCommit:
         """Return what waits, up to the limit; the rest is written by one of those who brought it."""
         jobs: list[_Job] = []
         size = 0
-        while self._waiting and (not jobs or size + len(self._waiting[0].unit.deposits) <= MOST_DEPOSITS):
-            jobs.append(self._waiting.popleft())
-            size += len(jobs[-1].unit.deposits) + 1
+        with self._queue:
+            while self._waiting and (not jobs or size + len(self._waiting[0].unit.deposits) <= MOST_DEPOSITS):
+                jobs.append(self._waiting.popleft())
+                size += len(jobs[-1].unit.deposits) + 1
         return jobs
 
     def _run(self, jobs: Sequence[_Job]) -> None:
@@ -131,8 +146,11 @@ class GroupCommit:
             results = [error] * len(jobs) if len(jobs) == 1 else [self._alone(job) for job in jobs]
         self._written.append((time.monotonic(), len(jobs)))
         for job, result in zip(jobs, results, strict=True):
-            job.result, job.is_done = result, True
+            job.result = result
         self._stage_stored(jobs)
+        for job in jobs:
+            job.is_done = True
+            job.woken.set()
 
     def _alone(self, job: _Job) -> Taken | BaseException:
         """Write a unit by itself: what the database refuses of one must not be refused of the others."""
