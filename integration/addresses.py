@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 
+@lru_cache(maxsize=256)  # every request asks it of the same few
 def is_loopback(host: str) -> bool:
     """Whether a host's name or address, without brackets and port, is this machine by itself.
 
@@ -25,6 +27,7 @@ def is_protected(url: str) -> bool:
     return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback(host)))
 
 
+@lru_cache(maxsize=256)
 def host_of(url: str) -> str:
     """Return a URL's host in lower case, without brackets and port; empty if it names none or is no URL."""
     try:

@@ -69,12 +69,14 @@ def add_headers(request: Request, response: Response, frame_ancestors: Sequence[
     """
     may_be_framed = bool(frame_ancestors) and request.path.startswith(_FRAMED)
     ancestors = " ".join(frame_ancestors) if may_be_framed else "'none'"
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Content-Security-Policy", f"{_POLICY}; frame-ancestors {ancestors}")
+    wanted = {**_HEADERS, "Content-Security-Policy": f"{_POLICY}; frame-ancestors {ancestors}"}
     if not may_be_framed:
-        response.headers.setdefault("X-Frame-Options", "DENY")
+        wanted["X-Frame-Options"] = "DENY"
     if request.is_secure:
-        response.headers.setdefault("Strict-Transport-Security", _YEAR)
-    response.headers.setdefault("Cache-Control", "no-store")
+        wanted["Strict-Transport-Security"] = _YEAR
+    wanted["Cache-Control"] = "no-store"
+    held = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - a list of pairs, not a mapping
+    for name, value in wanted.items():
+        if name.lower() not in held:
+            response.headers.add(name, value)
     return response

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import quote
 
@@ -209,7 +210,11 @@ def _area() -> Area | None:
     """Return what the route at hand is for; None if there is none, which will be answered 404 or 405."""
     if request.url_rule is None:
         return None
-    rule = request.url_rule.rule
+    return _area_of(request.url_rule.rule)
+
+
+@lru_cache(maxsize=256)
+def _area_of(rule: str) -> Area:
     return next((area for pattern, area in _AREAS if pattern.fullmatch(rule)), "staff")
 
 

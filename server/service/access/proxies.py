@@ -66,7 +66,7 @@ class TrustedProxies:
 
     def trusts(self, address: str) -> bool:
         """Whether an address is one of the proxies'."""
-        parsed = _parsed(address)
+        parsed = _parsed(address) if self._networks else None
         return parsed is not None and any(
             parsed in network for network in self._networks if network.version == parsed.version
         )

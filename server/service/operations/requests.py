@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from flask import Flask, Response, g, request
@@ -45,7 +46,12 @@ def install(app: Flask, observe: Observe) -> None:
 def route() -> str:
     """Return the template of the request's route, as documentation writes it: `/chart/{patient}`."""
     rule = request.url_rule
-    return _PART.sub(r"{\1}", rule.rule) if rule is not None else UNMATCHED
+    return _template(rule.rule) if rule is not None else UNMATCHED
+
+
+@lru_cache(maxsize=256)
+def _template(rule: str) -> str:
+    return _PART.sub(r"{\1}", rule)
 
 
 def method() -> str:
