@@ -116,30 +116,36 @@ class Gathering:
     def _newest(
         self, kind: str, person: Person, held: Iterable[Held], ehr: EhrReading, only: str = ""
     ) -> dict[str, bytes]:
-        """Return the newest version of each resource by id.
+        """Return the newest version by id of each resource whose newest version is this person's.
 
-        Where versions do not tell, what was posted counts before what the EHR shows now, and that before what was
-        pulled from it earlier: outcomes are planned from what was posted.
+        Which version counts is seen before whose it is: a response that was corrected to another patient is gone from
+        this one's chart, whatever its earlier versions say. Where versions do not tell, what was posted counts before
+        what the EHR shows now, and that before what was pulled from it earlier: outcomes are planned from what was
+        posted.
         """
-        found: dict[str, tuple[versions.Version, bytes]] = {}
+        found: dict[str, tuple[versions.Version, Resource, bytes]] = {}
         for resource_id, resource, body in self._all(kind, person, held, ehr):
             if only and resource_id != only:
                 continue
             version = versions.version(resource.get("meta"))
             if resource_id not in found or versions.is_newer(version, found[resource_id][0]):
-                found[resource_id] = version, body
-        return {resource_id: body for resource_id, (_, body) in found.items()}
+                found[resource_id] = version, resource, body
+        newest = ((resource_id, resource, body) for resource_id, (_, resource, body) in found.items())
+        return {resource_id: body for resource_id, resource, body in newest if _subject(resource) in person.aliases}
 
     def _all(
         self, kind: str, person: Person, held: Iterable[Held], ehr: EhrReading
     ) -> Iterator[tuple[str, Resource, bytes]]:
-        bodies = [*self.warehouse.mentioning(self.site, kind, person.aliases), *ehr.others.get(kind, ())]
+        """Yield every version at hand of what any version says is this person's, those of other persons included."""
+        staged = self.warehouse.mentioning(self.site, kind, person.aliases)
+        others = ehr.others.get(kind, ())
+        ids = {one for one, resource, _ in _named(kind, [*staged, *others]) if _subject(resource) in person.aliases}
         if kind == _RESPONSE:
-            ids = sorted({one.entry.response_id for one in held} | {one for one, _, _ in _named(kind, bodies)})
-            bodies += self.posted(ids) if ids else ()
-        for resource_id, resource, body in _named(kind, bodies):
-            if _subject(resource) in person.aliases:
-                yield resource_id, resource, body
+            ids |= {one.entry.response_id for one in held} - {""}
+        elsewhere = ids - {one for one, _, _ in _named(kind, staged)}  # staged, perhaps, as another person's
+        staged += [body for one in sorted(elsewhere) if (body := self.warehouse.read(self.site, kind, one))]
+        posted = self.posted(sorted(ids)) if kind == _RESPONSE and ids else ()
+        yield from (one for one in _named(kind, [*staged, *others, *posted]) if one[0] in ids)
 
     def _patient_body(self, patient_id: str, connect: Connect | None) -> bytes | None:
         staged = self.warehouse.read(self.site, "Patient", patient_id)

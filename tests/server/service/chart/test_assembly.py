@@ -1,5 +1,6 @@
 """A chart put together: scores, changes, gaps, what was withdrawn, and what the ledger and the EHR say of each."""
 
+import json
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
@@ -245,11 +246,35 @@ def test_a_response_that_only_the_ledger_still_knows_is_shown_from_it(treated: A
 def test_what_was_posted_counts_before_what_was_pulled_where_versions_do_not_tell(
     treated: Any, make_response: Any
 ) -> None:
-    import json  # noqa: PLC0415
-
     treated.posted["before"] = [json.dumps(make_response("before", "2012-05-04", 5)).encode()]
 
     assert line_of(treated.chart(), "before").results["physical"].score == 100
+
+
+def test_a_response_that_was_corrected_to_another_patient_is_gone_whatever_its_versions_before_say(
+    treated: Any, make_response: Any
+) -> None:
+    others = {"subject": {"reference": "Patient/p2"}}
+    versions = make_response("before", "2012-05-04", 4), make_response("before", "2012-05-04", 5, **others)
+    treated.plan("before")
+    treated.posted["before"] = [json.dumps(one).encode() for one in versions]
+    treated.hold(make_response("before", "2012-05-04", 5, **others, meta={"versionId": "9"}))
+    treated.plan("before")
+    person = treated.gathering.person("p1")
+
+    assert "before" not in [line.response_id for line in treated.chart().lines]
+    assert treated.gathering.response(person, "before", EhrReading()) is None
+
+
+def test_a_response_that_was_pulled_as_another_patients_is_gone_though_it_was_posted_as_this_ones(
+    treated: Any, make_response: Any
+) -> None:
+    sent = make_response("before", "2012-05-04", 4, meta={"versionId": "1"})
+    treated.plan("before")
+    treated.posted["before"] = [json.dumps(sent).encode()]
+    treated.hold(sent | {"subject": {"reference": "Patient/p2"}, "meta": {"versionId": "2"}})
+
+    assert treated.gathering.response(treated.gathering.person("p1"), "before", EhrReading()) is None
 
 
 def test_responses_of_a_merged_patient_are_shown_with_the_surviving_ones(
