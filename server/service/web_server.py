@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +33,13 @@ from integration.process_settings import Process
 
 MOST_CONNECTIONS: Final = 1000
 """Requests that a process may be receiving at once, a thread each; further connections wait."""
+_SWITCH_SECONDS: Final = 0.0005
+"""A request waits no longer than this for the thread that plans and delivers; Python's own is ten times as long."""
 _HUNG_SECONDS: Final = 120
 """A process that says nothing for so long is replaced."""
+_ASIDE: Final = ("/healthz", "/readyz")
+"""Whoever watches over the service asks these; a process that has much to do must not look dead."""
+_AT_ONCE_ASIDE: Final = 2
 
 Load = Callable[[], Any]
 """Builds the WSGI application in the process that serves it."""
@@ -144,6 +150,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def init_process(self) -> None:
         """Start the watch, load the application, and serve until told to stop."""
         self.watch, self.turns = Watch(), threading.BoundedSemaphore(self.at_once)
+        self.turns_aside = {path: threading.BoundedSemaphore(_AT_ONCE_ASIDE) for path in _ASIDE}
+        sys.setswitchinterval(_SWITCH_SECONDS)
         super().init_process()
 
     def init_signals(self) -> None:
@@ -166,23 +174,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Answer a request whose head is there."""
         conn.limit.end()
         ends = time.monotonic() + self.request_seconds
-        body = req.body
-        req.body = _TimedBody(body, lambda: self._waiting(conn, ends))
+        body, turns = req.body, self.turns_aside.get(req.path, self.turns)
+        req.body = _TimedBody(body, lambda: self._waiting(conn, ends, turns))
         try:
-            with self.turns:
+            with turns:
                 return super().handle_request(req, conn)
         finally:
             req.body = body  # gunicorn reads what is left of it, by a limit of its own, when the turn has ended
 
     @contextmanager
-    def _waiting(self, conn: TConn, ends: float) -> Iterator[None]:
+    def _waiting(self, conn: TConn, ends: float, turns: threading.BoundedSemaphore) -> Iterator[None]:
         """Let another request have the turn of one that waits for its client."""
-        self.turns.release()
+        turns.release()
         try:
             with self.watch.until(conn.sock, ends):
                 yield
         finally:
-            self.turns.acquire()
+            turns.acquire()
 
 
 def _close_here(conn: TConn) -> None:
