@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from integration import intake, origin
-from integration.errors import ServerRefusedError
 from integration.intake import Rejection
 from integration.mapping import Mapping
 from integration.records import Response
@@ -20,6 +19,7 @@ from integration.sources.client import FhirClient
 from integration.warehouse import Warehouse
 from server.jobs import chart, stores
 from server.ledger import Ledger
+from server.service.inbound import patients
 from server.service.inbound.deposits import Deposit
 from server.service.inbound.desk import Desk
 from server.service.inbound.group_commit import GroupCommit
@@ -34,31 +34,6 @@ from server.service.inbound.withholding import Withholding
 from server.service.inbound.worker import Step, Worker
 
 logger = logging.getLogger(__name__)
-_GONE = (404, 410)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PatientFetcher:
-    """Finds Patients in the warehouse, else on the site's server, which it then keeps in the warehouse."""
-
-    site: Site
-    warehouse: Warehouse
-    connect: Callable[[], FhirClient]
-
-    def __call__(self, patient_id: str) -> bytes | None:
-        """Return a Patient as JSON; None if neither knows one of this id."""
-        held = self.warehouse.read(self.site.name, "Patient", patient_id)
-        if held is not None:
-            return held
-        try:
-            with self.connect() as client:  # one a look-up: requests come in many threads, a connection serves one
-                body = client.read("Patient", patient_id).body
-        except ServerRefusedError as error:
-            if error.status in _GONE:
-                return None
-            raise
-        self.warehouse.store(self.site.name, [body])
-        return body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,15 +99,18 @@ def assembled(
     with ExitStack() as stack:
         inbox = stack.enter_context(contextlib.closing(open_inbox(settings, site, now)))
         kept = Stores(ledger=ledger, warehouse=warehouse, inbox=inbox)
-        fetch = PatientFetcher(site=site, warehouse=warehouse, connect=connecting)
-        read = ResourceReader(mapping, fetch, bases=_bases(settings, site))
+        fetch = patients.of_requests(site, warehouse, threads=settings.service.process.threads)
+        bases = _bases(settings, site)
+        read = ResourceReader(mapping, fetch, bases=bases)
+        patient = patients.PatientFetcher(site=site, warehouse=warehouse, connect=connecting)
+        of_worker = ResourceReader(mapping, patient, bases=bases)
         built = inbound(
             kept, site, mapping, read, most_entries=settings.service.bundle_entries, now=now,
             new_id=lambda: str(uuid.uuid4()),
         )  # fmt: skip
         client = stack.enter_context(connecting())
         leadership = Leadership(inbox)
-        worker = _worker(kept, site, built, read, leadership, client=client, connect=connecting, now=now)
+        worker = _worker(kept, site, built, of_worker, leadership, client=client, connect=connecting, now=now)
         yield built, worker
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -90,3 +91,24 @@ def test_a_request_that_came_in_time_may_be_answered_late_and_its_connection_use
             answers.append(session.post(f"http://127.0.0.1:{port}/", data=b"x" * 100_000, timeout=10).text)
 
     assert answers == ["100000"] * 3
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_process_that_has_all_hands_full_still_says_how_it_is(start: Start, path: str) -> None:
+    url = f"http://127.0.0.1:{start('2', '5')}"
+    requests.get(url, timeout=20)
+    busy = [threading.Thread(target=requests.get, args=(f"{url}/busy",), kwargs={"timeout": 20}) for _ in range(2)]
+    for one in busy:
+        one.start()
+    time.sleep(0.5)
+
+    began = time.monotonic()
+    answers = [requests.post(f"{url}{path}?deep", data=b"12345", timeout=10).text for _ in range(3)]
+    seconds = time.monotonic() - began
+    requests.get(url, timeout=10)  # waits for its turn
+    waited = time.monotonic() - began
+    for one in busy:
+        one.join(20)
+
+    assert answers == ["5"] * 3
+    assert seconds < 1.5 < waited

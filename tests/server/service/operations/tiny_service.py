@@ -1,10 +1,12 @@
 """An application that says how long its body is, under the service's processes: `tiny_service.py THREADS SECONDS`.
 
-It prints its port; with `werkzeug` in place of THREADS it is served by that instead, for comparison.
+What is asked of `/busy` takes three seconds. It prints its port; with `werkzeug` in place of THREADS it is served by
+that instead, for comparison.
 """
 
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +17,8 @@ from server.service import web_server
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length)
+    if environ["PATH_INFO"] == "/busy":
+        time.sleep(3)
     start_response("200 OK" if len(body) == length else "400 Bad Request", [("Content-Type", "text/plain")])
     return [str(len(body)).encode()]
 
