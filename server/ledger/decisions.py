@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
+from integration.errors import ConfigurationError
 from server.ledger.anew import REFERS_ANEW, follow
 from server.ledger.engine import alone, reading
 from server.ledger.planning import BY_HAND, FOLLOWS
@@ -86,9 +89,24 @@ class Decisions:
         self._engine, self._now = engine, now
         self._reading, self._alone = reading(engine), alone(engine)
 
-    def release(self, site: str, response_ids: Collection[str], *, who: str, why: str) -> int:
-        """Let what belongs to these responses be sent; returns how many were not released before."""
+    def release(
+        self, site: str, response_ids: Collection[str], *, who: str, why: str, seen: Mapping[str, str] | None = None
+    ) -> int:
+        """Let what belongs to these responses be sent; returns how many were not released before.
+
+        Args:
+            site: whose.
+            response_ids: which.
+            who: the person.
+            why: the reason.
+            seen: what the person saw planned of each, as `planned` said it; None: it is not compared.
+
+        Raises:
+            ConfigurationError: something else is planned by now; nothing was released.
+        """
         with self._alone.begin() as connection:
+            if seen is not None and _planned(connection, site, response_ids) != seen:
+                raise ConfigurationError("what is planned of some responses has changed since it was shown")
             number = self._decide(connection, site, who, why, "release", f"{len(response_ids)} responses")
             waiting = responses.update().where(responses.c.site == site, responses.c.release.is_(None))
             parts = _parts(sorted(response_ids))
@@ -163,6 +181,11 @@ class Decisions:
         )
         with self._reading.connect() as connection:
             return set(connection.scalars(query))
+
+    def planned(self, site: str, response_ids: Collection[str]) -> dict[str, str]:
+        """Return what is planned of these responses, by id, as a hash that is another whenever that is."""
+        with self._reading.connect() as connection:
+            return _planned(connection, site, response_ids)
 
     def labels(self, site: str, response_ids: Collection[str]) -> dict[str, set[str]]:
         """Return the codes of the security labels of these responses' outcomes, by response."""
@@ -259,6 +282,17 @@ def unrelease(connection: sa.Connection, site: str, response_ids: Collection[str
             ]
             connection.execute(releases.insert(), rows)
             connection.execute(responses.update().where(these).values(release=None))
+
+
+def _planned(connection: sa.Connection, site: str, response_ids: Collection[str]) -> dict[str, str]:
+    columns = (outcomes.c.key, outcomes.c.patient_id, outcomes.c.content_hash, outcomes.c.is_withdrawn)
+    found: dict[str, list[list[Any]]] = {}
+    for part in _parts(sorted(response_ids)):
+        query = sa.select(outcomes.c.response_id, *columns)
+        query = query.where(outcomes.c.site == site, outcomes.c.response_id.in_(part)).order_by(outcomes.c.key)
+        for response_id, *values in connection.execute(query):
+            found.setdefault(response_id, []).append(values)
+    return {one: hashlib.sha256(json.dumps(values).encode()).hexdigest() for one, values in found.items()}
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -61,6 +61,19 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unreleased:
+    """A response that waits for a person's release.
+
+    Attributes:
+        response_id: of the QuestionnaireResponse.
+        planned: what is planned of it, as a hash that is another whenever that is.
+    """
+
+    response_id: str
+    planned: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ResponsePast:
     """What became of one response.
 
@@ -140,13 +153,22 @@ class StaffDesk:
             return len(set(keys))
         return self.ledger.decisions.again(self.site, keys, who=who, why=why)
 
-    def unreleased(self, number: int) -> Page[str]:
+    def unreleased(self, number: int) -> Page[Unreleased]:
         """Return the responses that wait for a person's release, in order of id."""
-        return _page(self.ledger.decisions.unreleased(self.site, limit=_MOST_WAITING), number)
+        decisions = self.ledger.decisions
+        page = _page(decisions.unreleased(self.site, limit=_MOST_WAITING), number)
+        planned = decisions.planned(self.site, page.lines)
+        lines = [Unreleased(response_id=one, planned=planned.get(one, "")) for one in page.lines]
+        return Page(lines=lines, total=page.total, number=page.number, has_next=page.has_next)
 
-    def release(self, response_ids: Sequence[str], *, who: str, why: str) -> int:
-        """Let responses be sent; returns how many were not released before."""
-        return self.ledger.decisions.release(self.site, response_ids, who=who, why=why)
+    def release(self, seen: Sequence[Unreleased], *, who: str, why: str) -> int:
+        """Let responses be sent as they were shown; returns how many were not released before.
+
+        Raises:
+            ConfigurationError: something else is planned of one by now; nothing was released.
+        """
+        planned = {one.response_id: one.planned for one in seen}
+        return self.ledger.decisions.release(self.site, planned, who=who, why=why, seen=planned)
 
     def quarantined(self, after: int) -> Page[Quarantined]:
         """Return what was set aside, from a position on."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
+from typing import Final
 
 import flask
 from flask import Blueprint, g, request
@@ -12,11 +14,13 @@ from werkzeug.wrappers import Response as WebResponse
 from server.service.access import caller as callers
 from server.service.operations import audited
 from server.service.pages import PageError
-from server.service.staff.desk import PAGE, StaffDesk
+from server.service.staff.desk import PAGE, StaffDesk, Unreleased
 
 logger = logging.getLogger(__name__)
 
 _LONGEST = 1000
+_SHOWN: Final = re.compile(r"([A-Za-z0-9\-.]{1,64}) ([0-9a-f]{64})")
+"""A response and what was planned of it when the page was made."""
 
 
 def add(staff: Blueprint, desk: StaffDesk) -> None:
@@ -37,10 +41,9 @@ def add(staff: Blueprint, desk: StaffDesk) -> None:
     @staff.post("/staff/releases")
     def release() -> WebResponse:
         who, why = _who(), _why()
-        page = desk.unreleased(1)
-        ids = list(page.lines) if request.form.get("action") == "next" else _chosen("response")
-        count = desk.release(ids, who=who, why=why)
-        for response_id in ids:
+        seen = _seen("shown" if request.form.get("action") == "shown" else "response")
+        count = desk.release(seen, who=who, why=why)
+        for response_id in (one.response_id for one in seen):
             rows = desk.overview.of_response(desk.site, response_id)
             audited.note("update", "QuestionnaireResponse", response_id, patient_id=rows[0].patient_id if rows else "")
         return _recorded("releases", "released", count)
@@ -82,6 +85,14 @@ def _chosen(name: str) -> Sequence[str]:
     if not chosen:
         raise PageError(400, "Nothing was chosen.", advice="Nothing was changed. Go back and choose.")
     return chosen
+
+
+def _seen(name: str) -> Sequence[Unreleased]:
+    """Return the responses that the page showed, and what was planned of each then."""
+    found = [_SHOWN.fullmatch(one) for one in _chosen(name)]
+    if not all(found):
+        raise PageError(400, "It was not said what was shown.", advice="Nothing was changed. Load the page again.")
+    return [Unreleased(response_id=one[1], planned=one[2]) for one in found if one]
 
 
 def _recorded(page: str, done: str, count: int) -> WebResponse:

@@ -129,5 +129,5 @@ def _number(name: str, *, least: int = 1) -> int:
 
 
 def _of_wrong_choice(_: ConfigurationError) -> Response:
-    problem = "Something of what was chosen is not on the list any more. Nothing was changed."
+    problem = "Something of what was chosen changed meanwhile, or is not on the list any more. Nothing was changed."
     return pages.error_page(409, problem, advice="Go back, load the page again, and choose anew.", heading="Too late")

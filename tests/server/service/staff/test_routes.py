@@ -157,12 +157,60 @@ def test_no_form_is_taken_from_another_site_or_without_its_token(refused: Any) -
 def test_responses_are_released_by_a_person(planned: Any) -> None:
     page = get(planned, "/staff/releases")
 
-    post(planned, "/staff/releases", page, response="r1", who="Dr. Moreau", why="looked at", action="chosen")
+    post(planned, "/staff/releases", page, response=shown(page)["r1"], **RELEASES, action="chosen")
 
     assert planned.ledger.decisions.released("north", ["r1", "r2"]) == {"r1"}
     after = get(planned, "/staff/releases")
     assert "r2" in after
     assert ">r1<" not in after
+
+
+RELEASES = {"who": "Dr. Moreau", "why": "looked at"}
+
+
+def shown(page: str) -> dict[str, str]:
+    """Return what the page holds of each response that it shows, by id."""
+    found = re.findall(r'type="hidden" name="shown" value="([^"]+)"', page)
+    assert found == re.findall(r'type="checkbox" name="response" value="([^"]+)"', page)
+    return {one.partition(" ")[0]: one for one in found}
+
+
+def test_all_of_a_page_releases_what_the_page_showed_and_nothing_that_came_since(planned: Any, body: Body) -> None:
+    page = get(planned, "/staff/releases")
+    planned.post(body(id="a1", subject={"reference": "Patient/p2"}))
+    planned.reader.plan_waiting()
+
+    answer = post(planned, "/staff/releases", page, shown=list(shown(page).values()), **RELEASES, action="shown")
+
+    assert answer.status_code == 303
+    assert "2 released" in get(planned, answer.headers["Location"])
+    assert planned.ledger.decisions.released("north", ["a1", "r1", "r2"]) == {"r1", "r2"}
+
+
+@pytest.mark.parametrize("action", ["chosen", "shown"])
+def test_what_changed_since_it_was_shown_is_not_released_nor_what_was_shown_with_it(
+    planned: Any, body: Body, action: str
+) -> None:
+    page = get(planned, "/staff/releases")
+    seen = list(shown(page).values())
+    planned.put("r1", body(answer=5, subject={"reference": "Patient/p2"}))
+    planned.reader.plan_waiting()
+
+    answer = post(planned, "/staff/releases", page, shown=seen, response=seen, **RELEASES, action=action)
+
+    assert answer.status_code == 409
+    assert "changed meanwhile" in answer.text
+    assert planned.ledger.decisions.released("north", ["r1", "r2"]) == set()
+    assert planned.ledger.decisions.all("north") == []
+
+
+def test_a_release_must_say_what_was_shown(planned: Any) -> None:
+    page = get(planned, "/staff/releases")
+
+    answer = post(planned, "/staff/releases", page, response="r1", **RELEASES, action="chosen")
+
+    assert answer.status_code == 400
+    assert planned.ledger.decisions.released("north", ["r1"]) == set()
 
 
 def test_a_search_leads_to_a_response_or_a_patient(planned: Any) -> None:
