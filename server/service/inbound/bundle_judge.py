@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from integration.intake import Rejection
 from integration.outcomes import Resource
 from integration.records import Response
-from server.service.inbound import answers, bundles, submission
+from server.service.inbound import answers, bundles, elsewhere, submission
 from server.service.inbound.bundles import Bundle, Item
 from server.service.inbound.deposits import Receipt
-from server.service.inbound.reading import ReadResource
+from server.service.inbound.reading import Along, ReadResource
 from server.service.inbound.sent import Allow
 from server.service.inbound.submission import Submission
 from server.service.operation_outcome import Refusal, RefusedError
@@ -54,16 +54,12 @@ def judged(
     *,
     is_poison_kept: bool,
 ) -> list[Judged]:
-    """Judge every entry; Patients of the same Bundle are known to all of them, whatever the order.
+    """Judge every entry; Patients of the same Bundle that can be taken are known to all of them, whatever the order.
 
     Raises:
         DeliveryError: the EHR's server cannot be asked about a patient now.
     """
-    patients = {
-        item.submission.resource_id: item.submission.body
-        for item in bundle.items
-        if item.submission and item.resource_type == "Patient"
-    }
+    along = Along(patients=_patients(bundle, read, allow))
     seen: set[tuple[str, str]] = set()
     found = []
     for item in bundle.items:
@@ -71,7 +67,18 @@ def judged(
         if refusal is not None:
             found.append(Judged(position=item.position, refusal=refusal))
         else:
-            found.append(_judged(item, read, withheld, patients, is_poison_kept=is_poison_kept))
+            found.append(_judged(item, read, withheld, along, is_poison_kept=is_poison_kept))
+    return found
+
+
+def _patients(bundle: Bundle, read: ReadResource, allow: Allow) -> dict[str, bytes]:
+    found = {}
+    for item in bundle.items:
+        one = item.submission
+        if one is None or item.resource_type != "Patient" or _not_allowed(item, allow):
+            continue
+        if not isinstance(read("Patient", one.resource_id, one.body, None, item.full_url), Rejection):
+            found[one.resource_id] = one.body
     return found
 
 
@@ -79,7 +86,7 @@ def _judged(
     item: Item,
     read: ReadResource,
     withheld: Callable[[Response], str],
-    patients: dict[str, bytes],
+    along: Along,
     *,
     is_poison_kept: bool,
 ) -> Judged:
@@ -89,9 +96,10 @@ def _judged(
     if one is None:
         refusal = item.refusal or Refusal(status=422, problem="the entry cannot be read")
         return _poison(item, refusal, is_kept=is_poison_kept)
-    result = read(one.resource_type, one.resource_id, one.body, patients)
+    result = read(one.resource_type, one.resource_id, one.body, along, item.full_url)
     if isinstance(result, Rejection):
-        path = ".".join(filter(None, (f"Bundle.entry[{item.position}].resource", result.path)))
+        within = () if result.path == elsewhere.FULL_URL else ("resource",)
+        path = ".".join(filter(None, (f"Bundle.entry[{item.position}]", *within, result.path)))
         refusal = Refusal(status=422, problem=result.problem, expression=path)
         return _poison(item, refusal, is_kept=is_poison_kept)
     note = withheld(result) if result is not None else ""

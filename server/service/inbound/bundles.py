@@ -17,6 +17,7 @@ Kind = Literal["transaction", "batch", "collection", "message"]
 _KINDS: Final[tuple[Kind, ...]] = ("transaction", "batch", "collection", "message")
 _METHODS: Final = ("POST", "PUT")
 _URN: Final = "urn:uuid:"
+_ANY_URN: Final = "urn:"
 NOT_READ: Final = "no view of this study reads this type; nothing of it is kept"
 
 
@@ -33,6 +34,7 @@ class Item:
         refusal: why it is refused; None if it is not.
         is_passed_over: whether it goes along with what is meant for us, and is of a type that no view reads.
         body: what came, for a quarantine.
+        full_url: where it is, as its Bundle says; empty if it does not.
     """
 
     position: int
@@ -43,6 +45,7 @@ class Item:
     refusal: Refusal | None = None
     is_passed_over: bool = False
     body: bytes = b""
+    full_url: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,11 +122,14 @@ def _header(entries: list[Resource]) -> Resource:
 
 
 def _names(entries: list[Resource]) -> dict[str, str]:
-    """Return what a resource is called inside the Bundle, by `fullUrl`, to `Type/id`."""
+    """Return what a resource is called inside the Bundle, by `fullUrl`, to `Type/id`.
+
+    Only a urn is a name that means nothing elsewhere; a URL says itself where it leads.
+    """
     names = {}
     for entry in entries:
         full_url, resource = entry.get("fullUrl"), entry.get("resource")
-        if not isinstance(full_url, str) or not isinstance(resource, dict):
+        if not isinstance(full_url, str) or not full_url.startswith(_ANY_URN) or not isinstance(resource, dict):
             continue
         kind = resource.get("resourceType")
         if isinstance(kind, str) and kind in submission.INPUT_TYPES and (own := _id_of(resource, full_url)):
@@ -176,6 +182,7 @@ def _read_item(position: int, resource: Any, full_url: str, wanted: Any, kind: K
         submission=sent,
         expected_version=expected_version(if_match),
         body=sent.body,
+        full_url=full_url,
     )
 
 

@@ -12,9 +12,9 @@ from integration.intake import RejectedError
 
 T = TypeVar("T")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|//")
+FULL_URL: Final = "fullUrl"
+ELSEWHERE: Final = "the resource is at another server; a fullUrl is a urn, or begins with the EHR's own base URL"
 PROBLEM: Final = "the patient is at another server; a reference is relative, or begins with the EHR's own base URL"
-
-
 _NONE: Final = msgspec.Raw(b"null")
 
 
@@ -49,8 +49,26 @@ def require_own_patient(body: bytes, bases: Sequence[str]) -> None:
     """
     named = _read(body, _Named) or _Named()
     for path, reference in _references(named):
-        if _ABSOLUTE.match(reference) and not reference.startswith(tuple(f"{base}/" for base in bases)):
+        if _is_elsewhere(reference, bases):
             raise RejectedError(path, PROBLEM)
+
+
+def require_own_address(full_url: str, bases: Sequence[str]) -> None:
+    """See that an entry of a Bundle is at our server: https://other.example/fhir/Patient/7 must not become our 7.
+
+    Args:
+        full_url: as the Bundle says; empty if it does not.
+        bases: as above.
+
+    Raises:
+        RejectedError: it is a URL that begins with none of them.
+    """
+    if _is_elsewhere(full_url, bases):
+        raise RejectedError(FULL_URL, ELSEWHERE)
+
+
+def _is_elsewhere(url: str, bases: Sequence[str]) -> bool:
+    return _ABSOLUTE.match(url) is not None and not url.startswith(tuple(f"{base}/" for base in bases))
 
 
 def _references(named: _Named) -> Iterator[tuple[str, str]]:

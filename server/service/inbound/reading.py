@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from integration import intake
@@ -19,16 +20,28 @@ from server.service.inbound.submission import RESPONSE
 
 FetchPatient = Callable[[str], bytes | None]
 """Returns a Patient as JSON, None if nobody knows one of this id."""
-_NOBODY: Final[Mapping[str, bytes]] = {}
 _CACHED: Final = 20_000
 _CACHE_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Along:
+    """What the resources of one Bundle come along with.
+
+    Attributes:
+        patients: Patients of the Bundle, by id.
+        found: who was looked up for the Bundle so far, nobody included, so that each is looked up once.
+    """
+
+    patients: Mapping[str, bytes] = field(default_factory=dict)
+    found: dict[str, str | None] = field(default_factory=dict)
 
 
 class ReadResource(Protocol):
     """Reads one resource; decides what is refused."""
 
     def __call__(
-        self, resource_type: str, resource_id: str, body: bytes, patients: Mapping[str, bytes] = _NOBODY, /
+        self, resource_type: str, resource_id: str, body: bytes, along: Along | None = None, full_url: str = "", /
     ) -> Response | Rejection | None:
         """Return a response as it is scored, why a resource cannot be used, or None for another one that can.
 
@@ -36,7 +49,8 @@ class ReadResource(Protocol):
             resource_type: FHIR type, one that a view reads.
             resource_id: logical id.
             body: the resource as JSON.
-            patients: Patients that come along with it, by id.
+            along: what it comes along with; None if it comes alone.
+            full_url: where its Bundle says that it is; empty if it does not.
 
         Raises:
             DeliveryError: the EHR's server cannot be asked about the patient.
@@ -69,15 +83,16 @@ class ResourceReader:
         self._lock = threading.Lock()
 
     def __call__(
-        self, resource_type: str, resource_id: str, body: bytes, patients: Mapping[str, bytes] = _NOBODY, /
+        self, resource_type: str, resource_id: str, body: bytes, along: Along | None = None, full_url: str = "", /
     ) -> Response | Rejection | None:
         """Read one resource; see ReadResource."""
 
         def find(patient_id: str) -> str | None:
-            return self._find(patient_id, patients) if patients else self._remembered(patient_id)
+            return self._find_along(patient_id, along) if along else self._remembered(patient_id)
 
         raw = RawResource("", 1, "", b"")
         try:
+            elsewhere.require_own_address(full_url, self._bases)
             elsewhere.require_own_patient(body, self._bases)
             if resource_type == RESPONSE:
                 return intake.read_response(self._study, body, find)
@@ -93,14 +108,21 @@ class ResourceReader:
 
     def find(self, patient_id: str) -> str | None:
         """Return who a patient is after merging, as of now; None if nobody knows one of this id."""
-        return self._find(patient_id, _NOBODY)
+        return self._find(patient_id, {})
+
+    def _find_along(self, patient_id: str, along: Along) -> str | None:
+        if patient_id not in along.found:
+            along.found[patient_id] = (
+                self._find(patient_id, along.patients) if along.patients else self._remembered(patient_id)
+            )
+        return along.found[patient_id]
 
     def _remembered(self, patient_id: str) -> str | None:
         with self._lock:
             found = self._found.get(patient_id)
         if found and found[1] > self._clock():
             return found[0]
-        who = self._find(patient_id, _NOBODY)
+        who = self._find(patient_id, {})
         if who is not None:  # who is unknown now may be sent in the next moment
             with self._lock:
                 self._found[patient_id] = who, self._clock() + _CACHE_SECONDS
