@@ -197,7 +197,8 @@ class Chart(Table):
     """The chart page, opened from the EHR by SMART App Launch.
 
     Attributes:
-        issuers: FHIR base URLs of the EHRs that may launch it (`iss`).
+        issuers: FHIR base URLs of the site's own EHR, whose launches (`iss`) are taken.
+        same_ids_as_site: those of `issuers` that are not the site's `base_url`, but have its patients under its ids.
         client_id: as the app is registered with them.
         secret_file: the client's secret, one line; none for a public client.
         ca_file: certificate authorities (PEM) to trust instead of the usual ones, for the EHR.
@@ -206,6 +207,7 @@ class Chart(Table):
     """
 
     issuers: Annotated[tuple[BaseUrl, ...], Field(strict=False)] = ()
+    same_ids_as_site: Annotated[tuple[BaseUrl, ...], Field(strict=False)] = ()
     client_id: str = ""
     secret_file: BesideTheFile = None
     ca_file: CertificatesBesideTheFile = None
@@ -226,6 +228,8 @@ class Chart(Table):
     def _has_its_keys(self) -> Self:
         if bool(self.issuers) != bool(self.client_id):
             raise ValueError("issuers and client_id go together; add what is missing")
+        if not set(self.same_ids_as_site) <= set(self.issuers):
+            raise ValueError("same_ids_as_site must be some of issuers, spelled as there")
         return self
 
 

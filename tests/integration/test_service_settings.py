@@ -96,6 +96,10 @@ def test_tokens_alone_are_no_authentication_for_nobody_has_one_of_a_source(tmp_p
         ),
         ('[service.staff]\nsubjects = ["a"]\n', ["service.staff", "needs issuer"]),
         ('[service.chart]\nissuers = ["https://ehr.example/fhir"]\n', ["service.chart", "go together"]),
+        (
+            '[service.chart]\nissuers = ["https://a.example"]\nclient_id = "x"\nsame_ids_as_site = ["https://b.example"]\n',
+            ["service.chart", "some of issuers"],
+        ),
         ('[service.chart]\nframe_ancestors = ["https://ehr.example/x"]\n', ["frame_ancestors", "origins"]),
         ('[service.chart]\nframe_ancestors = ["https://*.example"]\n', ["frame_ancestors", "origins"]),
         ('[service.chart]\nframe_ancestors = ["https://a.example; script-src"]\n', ["frame_ancestors"]),

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from flask import Blueprint
 
 from integration import origin
+from integration.errors import ConfigurationError
 from integration.mapping import Mapping
-from integration.service_settings import Service
+from integration.service_settings import Chart, Service
 from integration.settings import Settings, Site
 from integration.sources import auth
 from integration.sources.client import FhirClient
@@ -84,6 +85,7 @@ def opened(
     """Build it for an installation.
 
     Raises:
+        ConfigurationError: an EHR may launch the chart whose patients' ids may be another's here.
         SettingsError: a secret cannot be read.
         InputError: the table of the sessions cannot be opened.
     """
@@ -102,7 +104,12 @@ def clinical(
     sessions: ChartSessions,
     now: Callable[[], datetime],
 ) -> Clinical:
-    """Build it of its parts."""
+    """Build it of its parts.
+
+    Raises:
+        ConfigurationError: an EHR may launch the chart whose patients' ids may be another's here.
+    """
+    _require_own_ids(service.chart, site)
     connect = _connector(site, now)
     gathering = Gathering(
         mapping=mapping, site=site.name, warehouse=stores.warehouse, ledger=stores.ledger, posted=stores.posted
@@ -125,6 +132,17 @@ def clinical(
         smart=smart,
         hooks=_hooks(service, site, stores, gathering, ehrs=ehrs, now=now),
     )
+
+
+def _require_own_ids(chart: Chart, site: Site) -> None:
+    """See that whoever may launch the chart means this site's patient by an id, and not another hospital's."""
+    own = {discovery.normalized(one) for one in (site.base_url, *chart.same_ids_as_site)}
+    for issuer in chart.issuers:
+        if discovery.normalized(issuer) not in own:
+            raise ConfigurationError(
+                f"service.chart.issuers names {issuer}, which is not the base_url of site {site.name}, so its ids may"
+                " be other patients' here; remove it, or list it in service.chart.same_ids_as_site if it is one EHR"
+            )
 
 
 def _hooks(

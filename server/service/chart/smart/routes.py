@@ -23,6 +23,7 @@ from server.service.access import Caller
 from server.service.access.login import PATH as LOGIN_PATH
 from server.service.chart.ehr import Connect
 from server.service.chart.smart.cookies import Cookies
+from server.service.chart.smart.discovery import normalized
 from server.service.chart.smart.launch import AGAIN, PENDING_SECONDS, Launching, Pending
 from server.service.chart.smart.sessions import ChartSessions, Launched
 from server.service.chart.viewer import Viewer
@@ -90,8 +91,10 @@ class Smart:
         return held if isinstance(held, str) else ""
 
     def _launched(self) -> Launched | None:
+        """Return what was launched; nothing that an EHR launched which may not, any more."""
         session_id = self._session_id()
-        return self.sessions.find(session_id) if session_id else None
+        launched = self.sessions.find(session_id) if session_id else None
+        return launched if launched and normalized(launched.fhir_url) in self.launching.ehrs else None
 
     def _patient_context(self, launched: Launched) -> Viewer:
         login = auth.Authenticator(_Given(launched), base_url=launched.fhir_url, now=self.now)

@@ -89,7 +89,8 @@ def service(ehr: Any, ledger: Ledger, warehouse: Warehouse, once: Once, sessions
     kept = building.Stores(ledger=ledger, warehouse=warehouse, posted=lambda _: (), once=once, key=bytes(32))
     now = lambda: datetime.now(UTC)  # noqa: E731 - the clock
     study = mapping.load("msis29_venoplasty")
-    clinical = building.clinical(settings, parts.SITE, study, kept, sessions=sessions, now=now)
+    site = parts.SITE.model_copy(update={"base_url": ehr.fhir_url})
+    clinical = building.clinical(settings, site, study, kept, sessions=sessions, now=now)
     app = Flask("speed", static_folder=None)
     gate.install(app, access.gate(settings, once, kept.key, now=now))
     for one in clinical.blueprints():

@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from integration.errors import ConfigurationError
+from integration.service_settings import Chart, Service, Staff
 from server.service.chart.smart.discovery import normalized
 from server.service.chart.smart.routes import granted_types
 
@@ -61,6 +63,31 @@ def test_an_ehr_is_known_however_its_address_is_spelled(clinic: Any) -> None:
 )
 def test_addresses_are_compared_in_one_spelling(url: str, expected: str) -> None:
     assert normalized(url) == expected
+
+
+def test_an_ehr_whose_ids_may_be_other_patients_is_refused_at_the_start(open_clinic: Any, authorisation: Any) -> None:
+    other = "https://other-hospital.example/fhir"
+
+    with pytest.raises(ConfigurationError, match=f"issuers names {other}.*same_ids_as_site"):
+        open_clinic(issuers=(authorisation.fhir_url, other))
+
+    open_clinic(issuers=(authorisation.fhir_url, other), same_ids_as_site=(other,))
+    open_clinic(issuers=(f"{authorisation.fhir_url}/",))
+
+
+def test_a_session_of_an_ehr_that_may_not_launch_any_more_is_over(open_clinic: Any, authorisation: Any) -> None:
+    proxy = authorisation.fhir_url.replace("127.0.0.1", "localhost")
+    before = open_clinic(issuers=(authorisation.fhir_url, proxy), same_ids_as_site=(proxy,))
+    before.ehr.fhir_url, own = proxy, before.ehr.fhir_url
+    assert before.client.get(before.launch().headers["Location"]).status_code == 200
+    cookie = before.client.get_cookie("outcome-bridge-chart")
+    before.ehr.fhir_url = own
+
+    staff = Staff(issuer=authorisation.url, client_id="staff", subjects=("dr-1",))
+    after = open_clinic(Service(chart=Chart(issuers=(own,), client_id="chart"), staff=staff))
+    after.client.set_cookie("outcome-bridge-chart", cookie.value)
+
+    assert after.client.get("/chart/p1").status_code == 403
 
 
 def test_without_a_launch_there_is_a_page_that_says_so(clinic: Any) -> None:
