@@ -20,6 +20,8 @@ from server.service.inbound.deposits import Answer
 from server.service.inbound.sent import Kind, Sent
 from server.service.inbound.submission import INPUT_TYPES, RESPONSE
 from server.service.operation_outcome import FHIR_JSON, RefusedError, answer
+from server.service.operations import audited
+from server.service.operations.audit_of_arrivals import patient_of
 from server.service.services import Services
 
 PREFIX: Final = "/fhir"
@@ -136,6 +138,8 @@ def _version(services: Services, resource_type: str, resource_id: str, version: 
         found = services.inbound.inbox.version(resource_type, resource_id, version)
     if found is None:
         raise NotFound
+    whose = patient_of(resource_type, resource_id, found.body)
+    audited.note("read", resource_type, resource_id, patient_id=whose)
     headers = {"ETag": f'W/"{found.version}"'}
     if etags.is_named(request.headers.get("If-None-Match", ""), found.version):
         return Response(status=304, headers=headers)

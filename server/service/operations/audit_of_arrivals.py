@@ -54,18 +54,24 @@ class ArrivalsAudit:
             client=Party(name=one.caller),
             server=Party(name=SERVICE, address=self._address),
             observer=SERVICE,
-            patient_id=_patient_of(one),
+            patient_id=patient_of(one.resource_type, one.resource_id, one.body),
             reference=reference(resource_type, one.resource_id) if one.resource_id else resource_type,
             request_id=one.request_id,
         )
 
 
-def _patient_of(one: Arrived) -> str:
-    """Return the id of the patient whose a resource is; empty if it does not say."""
-    if one.resource_type == "Patient":
-        return one.resource_id
+def patient_of(resource_type: str, resource_id: str, body: bytes) -> str:
+    """Return the id of the patient whose a resource is; empty if it does not say.
+
+    Args:
+        resource_type: its type.
+        resource_id: its id.
+        body: as it was sent, read or not.
+    """
+    if resource_type == "Patient":
+        return resource_id
     try:
-        resource: Any = msgspec.json.decode(one.body)
+        resource: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""  # set aside unread
     named = [resource.get(name) for name in _SUBJECTS] if isinstance(resource, dict) else []

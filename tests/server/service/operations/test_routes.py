@@ -176,3 +176,30 @@ def test_what_was_sent_is_audited_under_its_request(service: Any, body: Body, tm
         {"reference": "QuestionnaireResponse/r1"},
         {"identifier": {"value": "request-9"}},
     ]
+
+
+def test_whose_resource_a_source_read_is_audited_and_what_was_not_there_is_not(
+    service: Any, body: Body, tmp_path: Path
+) -> None:
+    service.post(body())
+    service.put("r1", body(answer=5, subject={"reference": "Patient/p2"}))
+    path = "/fhir/QuestionnaireResponse/r1"
+
+    statuses = [
+        service.client.get(path, headers={"X-Request-Id": "latest"}).status_code,
+        service.client.get(f"{path}/_history/1", headers={"X-Request-Id": "first"}).status_code,
+        service.client.get("/fhir/QuestionnaireResponse/r2").status_code,
+        service.client.post(
+            "/fhir/QuestionnaireResponse/$extract", data=body(), content_type="application/fhir+json"
+        ).status_code,
+    ]
+
+    lines = (tmp_path / "state" / "audit.ndjson").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    told = [[one["what"].get("reference") for one in event["entity"]] for event in events]
+    assert statuses == [200, 200, 404, 200]
+    assert [one[:2] for one in told] == [
+        ["Patient/p2", "QuestionnaireResponse/r1"],
+        ["Patient/p1", "QuestionnaireResponse/r1"],
+    ]
+    assert [event["action"] for event in events] == ["R", "R"]
