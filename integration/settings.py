@@ -190,6 +190,8 @@ class Site(Table):
     Attributes:
         name: the file's name without `.toml`; part of every outcome's identifier, so it is chosen once.
         base_url: of the FHIR server, without a slash at its end.
+        other_base_urls: under which the site's server is known too: what begins so in a reference is this server.
+            Nothing is asked or sent there.
         authentication: how to ask.
         ca_file: certificate authorities (PEM) to trust instead of the usual ones, for this server and its token
             endpoint.
@@ -203,6 +205,7 @@ class Site(Table):
     not_in_files: ClassVar[frozenset[str]] = frozenset(("name",))
     name: str
     base_url: str
+    other_base_urls: tuple[str, ...] = Field(default=(), strict=False)
     authentication: Authentication = Authentication()
     ca_file: CertificatesBesideTheFile = None
     write_profile: profiles.Kind = "generic"
@@ -213,12 +216,12 @@ class Site(Table):
     @field_validator("base_url")
     @classmethod
     def _is_plain_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must start with http:// or https:// and name a host")
-        if parts.query or parts.fragment or "@" in parts.netloc:
-            raise ValueError("must hold no query, no fragment and no password")
-        return url.rstrip("/")
+        return _plain_url(url)
+
+    @field_validator("other_base_urls")
+    @classmethod
+    def _are_plain_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_plain_url, urls))
 
     @field_validator("authentication")
     @classmethod
@@ -234,6 +237,15 @@ class Site(Table):
         if kind and (problem := profiles.problem(kind, keys)):
             raise ValueError(problem)
         return keys
+
+
+def _plain_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must start with http:// or https:// and name a host")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must hold no query, no fragment and no password")
+    return url.rstrip("/")
 
 
 class Settings(Table):

@@ -28,7 +28,12 @@ from server.terminal import Terminal
 SITE: Final = "demo"
 _SETTINGS_FILE: Final = "outcome-bridge.toml"
 _SETTINGS: Final = '# Written by the demo.\nstate_folder = "state"\n'
-_SITE: Final = '# Written by the demo at every start: the port is another each time.\nbase_url = "{base_url}"\n'
+_SITE: Final = """\
+# Written by the demo at every start: the port is another each time.
+base_url = "{base_url}"
+# As the synthetic export names the server that its patients are at.
+other_base_urls = ["https://ehr.example.invalid/fhir"]
+"""
 _LOADED_MARK: Final = "loaded"
 _POSTED_AFTER: Final = timedelta(days=365)
 

@@ -37,6 +37,17 @@ def test_the_named_file_comes_before_the_variable_and_the_variable_before_the_cu
     assert settings.load(by_name, {settings.VARIABLE: str(by_variable)}).service.port == 3
 
 
+def test_a_site_may_be_known_under_other_urls_too(tmp_path: Path) -> None:
+    urls = '["https://proxy.example/fhir/", "http://ehr.internal/fhir"]'
+    write(tmp_path / "sites" / "north.toml", f'base_url = "https://ehr.example/fhir"\nother_base_urls = {urls}\n')
+    write(tmp_path / "sites" / "south.toml", 'base_url = "https://ehr.example/fhir"\nother_base_urls = ["ehr/fhir"]\n')
+    loaded = settings.load(write(tmp_path / "x.toml", ""), {})
+
+    assert loaded.site("north").other_base_urls == ("https://proxy.example/fhir", "http://ehr.internal/fhir")
+    with pytest.raises(SettingsError, match="other_base_urls"):
+        loaded.site("south")
+
+
 def test_the_state_folder_lies_beside_the_settings_file(tmp_path: Path) -> None:
     relative = settings.load(write(tmp_path / "a" / "x.toml", 'state_folder = "var"\n'), {})
     absolute = settings.load(write(tmp_path / "b" / "x.toml", 'state_folder = "/srv/state"\n'), {})

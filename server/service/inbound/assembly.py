@@ -100,7 +100,7 @@ def assembled(
         inbox = stack.enter_context(contextlib.closing(open_inbox(settings, site, now)))
         kept = Stores(ledger=ledger, warehouse=warehouse, inbox=inbox)
         fetch = patients.of_requests(site, warehouse, threads=settings.service.process.threads)
-        bases = _bases(settings, site)
+        bases = own_bases(settings, site)
         read = ResourceReader(mapping, fetch, bases=bases)
         patient = patients.PatientFetcher(site=site, warehouse=warehouse, connect=connecting)
         of_worker = ResourceReader(mapping, patient, bases=bases)
@@ -114,10 +114,10 @@ def assembled(
         yield built, worker
 
 
-def _bases(settings: Settings, site: Site) -> list[str]:
+def own_bases(settings: Settings, site: Site) -> list[str]:
     """Return under which base URLs the EHR's server is known; what is sent to us may name ours in its place."""
     ours = settings.service.public_url
-    return [site.base_url.rstrip("/"), *([f"{ours}/fhir"] if ours else [])]
+    return [site.base_url.rstrip("/"), *site.other_base_urls, *([f"{ours}/fhir"] if ours else [])]
 
 
 def _worker(
@@ -131,7 +131,11 @@ def _worker(
     connect: Callable[[], FhirClient],
     now: Callable[[], datetime],
 ) -> Worker:
-    puller = Puller(inbox=kept.inbox, commit=built.desk.commit, read=read, site=site, now=now)
+
+    def is_planned(response_id: str) -> bool:
+        return bool(kept.ledger.of_responses(site.name, [response_id]))
+
+    puller = Puller(inbox=kept.inbox, commit=built.desk.commit, read=read, site=site, now=now, is_planned=is_planned)
     reader = InboxReader(
         inbox=kept.inbox,
         read=lambda body: intake.read_response(built.mapping, body, read.find),

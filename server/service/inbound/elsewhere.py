@@ -12,9 +12,11 @@ from integration.intake import RejectedError
 
 T = TypeVar("T")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|//")
+_LOCAL: Final = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?")
 FULL_URL: Final = "fullUrl"
-ELSEWHERE: Final = "the resource is at another server; a fullUrl is a urn, or begins with the EHR's own base URL"
-PROBLEM: Final = "the patient is at another server; a reference is relative, or begins with the EHR's own base URL"
+_OWN: Final = "begins with the EHR's own base URL: base_url or one of other_base_urls of its site"
+ELSEWHERE: Final = f"the resource is at another server; a fullUrl is a urn, or {_OWN}"
+PROBLEM: Final = f"the patient is at another server; a reference is Patient/ID, or {_OWN}"
 _NONE: Final = msgspec.Raw(b"null")
 
 
@@ -45,11 +47,12 @@ def require_own_patient(body: bytes, bases: Sequence[str]) -> None:
         bases: base URLs under which the server is known, without a slash at their end.
 
     Raises:
-        RejectedError: an absolute reference begins with none of them.
+        RejectedError: a reference is neither `Patient/ID` nor that behind one of them. One without a slash names
+            nobody at a server and is left to the reader too.
     """
     named = _read(body, _Named) or _Named()
     for path, reference in _references(named):
-        if _is_elsewhere(reference, bases):
+        if "/" in reference and not _is_at_own(reference, bases):
             raise RejectedError(path, PROBLEM)
 
 
@@ -69,6 +72,11 @@ def require_own_address(full_url: str, bases: Sequence[str]) -> None:
 
 def _is_elsewhere(url: str, bases: Sequence[str]) -> bool:
     return _ABSOLUTE.match(url) is not None and not url.startswith(tuple(f"{base}/" for base in bases))
+
+
+def _is_at_own(reference: str, bases: Sequence[str]) -> bool:
+    base = next((f"{one}/" for one in bases if reference.startswith(f"{one}/")), "")
+    return _LOCAL.fullmatch(reference.removeprefix(base)) is not None
 
 
 def _references(named: _Named) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from integration.outcomes import Resource
 from integration.settings import Site
 from integration.sources import search
 from integration.sources.client import FhirClient
-from server.service.inbound import submission
+from server.service.inbound import elsewhere, submission
 from server.service.inbound.deposits import Answer, Deposit, Unit
 from server.service.inbound.group_commit import GroupCommit
 from server.service.inbound.inbox import Inbox
@@ -45,6 +45,8 @@ class Puller:
         read: decides what is set aside: here is nobody who could be told.
         site: settings of the server.
         now: the clock; aware, UTC.
+        is_planned: whether a run of the study planned a response, by its id. A run takes whatever the site's export
+            calls its patients, so such a response is not set aside for how it names its patient.
     """
 
     inbox: Inbox
@@ -52,6 +54,7 @@ class Puller:
     read: ReadResource
     site: Site
     now: Callable[[], datetime]
+    is_planned: Callable[[str], bool] = lambda _: False
 
     def pull(self, client: FhirClient) -> int:
         """Read what is asked for; returns how many responses came, known ones included.
@@ -79,7 +82,7 @@ class Puller:
         return count
 
     def _unit(self, bodies: Sequence[bytes]) -> Unit:
-        deposits = [self._deposit(body) for body in bodies]
+        deposits = [one for body in bodies if not self._is_of_a_run(one := self._deposit(body))]
         return Unit(
             caller=CALLER, request_id="", content_hash="", deposits=deposits, answer=lambda _: Answer(status=200)
         )
@@ -99,6 +102,13 @@ class Puller:
             body=one.body,
             problem=problem,
         )
+
+    def _is_of_a_run(self, one: Deposit) -> bool:
+        if not one.problem.endswith(elsewhere.PROBLEM) or not self.is_planned(one.resource_id):
+            return False
+        facts = {"action": "pull_passed_over", "site": self.site.name, "response": one.resource_id}
+        logger.warning("a response of a run names its patient by another server; runs alone read it", extra=facts)
+        return True
 
 
 def _batches(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -1,12 +1,14 @@
 """Whose patient an absolute reference means."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from integration.intake import RejectedError
-from server.service.inbound import elsewhere
+from integration.settings import Service, Settings, Site
+from server.service.inbound import assembly, elsewhere
 
 BASES = ["https://ehr.example/fhir", "https://bridge.example/fhir"]
 
@@ -17,7 +19,7 @@ def require(**elements: Any) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["Patient/1", "#p", "urn:uuid:0c7f1f9e", "", *(f"{base}/Patient/1" for base in BASES)],
+    ["Patient/1", "Patient/1/_history/2", "#p", "urn:uuid:0c7f1f9e", "", *(f"{base}/Patient/1" for base in BASES)],
 )
 def test_a_reference_that_is_relative_or_begins_with_an_own_base_is_ours(reference: str) -> None:
     require(
@@ -34,6 +36,16 @@ def test_a_reference_that_is_relative_or_begins_with_an_own_base_is_ours(referen
         "https://ehr.example.other.example/fhir/Patient/1",
         "//other.example/fhir/Patient/1",
         "ftp://other.example/Patient/1",
+        " https://other.example/fhir/Patient/1",
+        "\thttps://ehr.example/fhir/Patient/1",
+        "https:other/Patient/1",
+        "urn:oid:1.2/Patient/1",
+        "x/Patient/1",
+        "../Patient/1",
+        "/Patient/1",
+        "Patient/1 ",
+        "Patient/1/",
+        "https://ehr.example/fhir/x/Patient/1",
     ],
 )
 @pytest.mark.parametrize("path", ["subject", "patient", "link[0].other"])
@@ -46,6 +58,16 @@ def test_one_that_begins_otherwise_is_not(path: str, reference: str) -> None:
         require(**named)
 
     assert caught.value.path == path
+
+
+def test_own_are_the_sites_base_urls_and_that_of_the_service(tmp_path: Path) -> None:
+    service = Service(public_url="https://bridge.example")
+    settings = Settings(folder=tmp_path, state_folder=tmp_path, service=service)
+    site = Site(name="north", base_url="https://ehr.example/fhir", other_base_urls=("http://ehr.internal/r4",))
+
+    assert assembly.own_bases(settings, site) == [
+        "https://ehr.example/fhir", "http://ehr.internal/r4", "https://bridge.example/fhir",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"subject": "text"}', b'{"link": {}}', b"\xff", b"[" * 5000])

@@ -13,6 +13,7 @@ from integration.errors import DeliveryError
 from integration.settings import Site
 from integration.sources.client import FhirClient, Retries
 from server.service.inbound.pulling import Puller
+from server.service.inbound.reading import ResourceReader
 
 NOW = datetime(2012, 6, 1, 12, 0, tzinfo=UTC)
 Asked = list[dict[str, str]]
@@ -132,6 +133,31 @@ def test_what_cannot_be_used_is_set_aside_because_nobody_could_be_told(
 
     [aside] = service.inbox.quarantined()
     assert (aside.resource_id, aside.problem, aside.caller) == ("a", "subject: unknown patient", "pull")
+
+
+def test_what_a_run_planned_is_not_set_aside_for_how_it_names_its_patient(
+    service: Any, body: Any, study: Any, httpserver: HTTPServer
+) -> None:
+    url = httpserver.url_for("/fhir")
+    foreign = {"subject": {"reference": "https://export.example/fhir/Patient/p1"}}
+    serve(httpserver, [at_site(body, name, "2012-06-01T11:00:00Z", **foreign) for name in ("of-a-run", "new")])
+    puller = Puller(
+        inbox=service.inbox,
+        commit=service.services.inbound.desk.commit,
+        read=ResourceReader(study, lambda _: None, bases=[url]),
+        site=Site(name="north", base_url=url),
+        now=lambda: NOW,
+        is_planned=lambda response_id: response_id == "of-a-run",
+    )
+    hint(service)
+    service.services.inbound.note_hints()
+
+    with FhirClient(url, retries=Retries(attempts=1)) as client:
+        puller.pull(client)
+
+    [aside] = service.inbox.quarantined()
+    assert (aside.resource_id, "other_base_urls" in aside.problem) == ("new", True)
+    assert service.inbox.counts() == {"quarantined": 1}
 
 
 def test_a_server_that_is_away_is_asked_again(
