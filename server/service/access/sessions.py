@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,16 +110,23 @@ class StaffSessions:
         session.clear()
         session_id()
         moment = int(self.now().timestamp())
-        session[_STAFF] = {"subject": subject, "name": name, "since": moment, "seen": moment}
+        session[_STAFF] = {
+            "subject": subject,
+            "name": name,
+            "since": moment,
+            "seen": moment,
+            "rule": _rule(self.staff),
+        }
 
     def caller(self) -> Caller | None:
-        """Return who is logged in; None if nobody is, or no longer."""
+        """Return who is logged in; None if nobody is, or no longer, or the settings say otherwise now who is staff."""
         held: Any = session.get(_STAFF)
         if not isinstance(held, dict):
             return None
         now = int(self.now().timestamp())
         is_idle = now - held["seen"] >= self.staff.idle_minutes * 60
-        if is_idle or now >= self._ends(held) or self.once.was_used("session-ended", session_id()):
+        is_over = is_idle or now >= self._ends(held) or held.get("rule") != _rule(self.staff)
+        if is_over or self.once.was_used("session-ended", session_id()):
             session.clear()
             return None
         if now - held["seen"] >= _RENEWED_SECONDS:
@@ -134,3 +142,9 @@ class StaffSessions:
 
     def _ends(self, held: dict[str, Any]) -> int:
         return int(held["since"]) + self.staff.hours * 3600
+
+
+def _rule(staff: Staff) -> str:
+    """Return a hash of all that decides who is staff, and of who says so."""
+    said = [staff.issuer, staff.client_id, sorted(staff.subjects), staff.claim, staff.value]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]

@@ -105,6 +105,30 @@ def test_a_session_ends_after_ten_hours_in_any_case(staff_door: Door) -> None:
     assert staff_door.client.get("/try", headers=HTML).status_code == 303
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"subjects": ["dr-2"]},
+        {"issuer": "https://another.example"},
+        {"client_id": "another"},
+        {"claim": "groups", "value": "staff"},
+    ],
+)
+def test_a_session_ends_when_the_settings_say_otherwise_who_is_staff(
+    staff_door: Door, open_door: Any, issuer: Any, changed: dict[str, Any]
+) -> None:
+    log_in(staff_door.client)
+    cookie = staff_door.client.get_cookie("outcome-bridge").value
+    settings = {"issuer": issuer.url, "client_id": CLIENT, "subjects": ["dr-1"]}
+    as_before, after = open_door(staff=settings), open_door(staff=settings | changed)
+
+    for door in (as_before, after):
+        door.client.set_cookie("outcome-bridge", cookie)
+
+    assert as_before.client.get("/try").status_code == 200
+    assert after.client.get("/try", headers=HTML).status_code == 303
+
+
 def test_after_a_logout_a_copy_of_the_cookie_is_worth_nothing(staff_door: Door) -> None:
     log_in(staff_door.client)
     cookie = staff_door.client.get_cookie("outcome-bridge").value
