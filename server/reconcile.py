@@ -114,6 +114,32 @@ def reconcile(
     return Reconciliation(read=dict(read), findings=findings, repaired=repaired, books=ledger.books(site.name))
 
 
+def read_back(
+    ledger: Ledger,
+    client: FhirClient,
+    site: Site,
+    entries: Sequence[Entry],
+    *,
+    counts: Callable[[Entry, Settlement], bool],
+) -> list[tuple[Entry, Settlement]]:
+    """Read a few entries back, as `reconcile` does with all; returns what was found of each.
+
+    Args:
+        ledger: what the chart shall hold.
+        client: the site's server.
+        site: its settings.
+        entries: which.
+        counts: whether what was found is recorded; what does not count leaves the ledger as it is.
+
+    Raises:
+        ServerUnreachableError, ServerRefusedError: the chart cannot be read now; nothing was recorded.
+    """
+    profile = profile_of(site)
+    pairs = _Reader(ledger, Lookup.of(ledger, client, site, profile), site, profile).read(entries)
+    ledger.note_read(site.name, [pair for pair in pairs if counts(*pair)])
+    return pairs
+
+
 class _Reader:
     """Reads batches of entries back from one site."""
 

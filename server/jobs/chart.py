@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
 
-from integration.errors import ConfigurationError, DeliveryError, ServerRefusedError
+from integration.errors import ConfigurationError, DeliveryError, ServerRefusedError, ServerUnreachableError
 from integration.settings import Settings, Site
 from integration.sources import auth
-from integration.sources.client import Clock, FhirClient, connect
+from integration.sources.client import Clock, FhirClient, Retries, connect
 from integration.warehouse import Warehouse
 from server import reconcile as reconciling
 from server.delivery import dry_run as dry_running
@@ -56,16 +56,24 @@ def send(
     limit: int | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> delivery.DeliveryReport:
-    """Send what is due to a site's server, with the site's safeguards.
+    """Send what is due to a site's server, with the site's safeguards; the ledger says whether it could be reached.
 
     Raises:
         ConfigurationError: the server did not grant what the writing needs; nothing was sent.
+        DeliveryError: see `delivery.deliver`.
     """
-    client.require(needed(ledger, site))
-    safeguards = safeguards_of(ledger, warehouse, site)
-    return delivery.deliver(
-        ledger, client, site, limit=limit, connect=connect, safeguards=safeguards, on_progress=on_progress
-    )
+    try:
+        client.require(needed(ledger, site))
+        safeguards = safeguards_of(ledger, warehouse, site)
+        report = delivery.deliver(
+            ledger, client, site, limit=limit, connect=connect, safeguards=safeguards, on_progress=on_progress
+        )
+    except ServerUnreachableError:
+        ledger.decisions.note_contact(site.name, has_failed=True)
+        raise
+    if not report.stopped:
+        ledger.decisions.note_contact(site.name, has_failed=False)
+    return report
 
 
 def dry_run(
@@ -128,6 +136,21 @@ def connector(site: Site) -> Callable[[], FhirClient]:
     """Return what makes connections to a site's server; they share one login."""
     login = auth.authenticator(site)
     return lambda: connect(site, authenticator=login)
+
+
+def asking_once(site: Site, seconds: float) -> Callable[[], FhirClient]:
+    """Return what makes connections for questions that are asked once, and waited for no longer than this for a byte.
+
+    They share a login of their own: one that others wait for is not waited for by these.
+    """
+    login = auth.authenticator(site)
+    return lambda: FhirClient(
+        site.base_url,
+        timeout_seconds=min(seconds, site.limits.timeout_seconds),
+        retries=Retries(attempts=1),
+        authenticator=login,
+        ca_file=site.ca_file,
+    )
 
 
 def needed(ledger: Ledger, site: Site) -> list[_Interaction]:

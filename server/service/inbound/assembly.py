@@ -19,7 +19,7 @@ from integration.sources.client import FhirClient
 from integration.warehouse import Warehouse
 from server.jobs import chart, stores
 from server.ledger import Ledger
-from server.service.inbound import patients
+from server.service.inbound import patients, read_back
 from server.service.inbound.deposits import Deposit
 from server.service.inbound.desk import Desk
 from server.service.inbound.group_commit import GroupCommit
@@ -28,6 +28,7 @@ from server.service.inbound.inbox import Inbox
 from server.service.inbound.inbox_reader import InboxReader
 from server.service.inbound.leadership import Leadership
 from server.service.inbound.pulling import Puller
+from server.service.inbound.read_back import ReadBack
 from server.service.inbound.reading import ReadResource, ResourceReader
 from server.service.inbound.submission import RESPONSE
 from server.service.inbound.withholding import Withholding
@@ -109,8 +110,9 @@ def assembled(
             new_id=lambda: str(uuid.uuid4()),
         )  # fmt: skip
         client = stack.enter_context(connecting())
-        leadership = Leadership(inbox)
-        worker = _worker(kept, site, built, of_worker, leadership, client=client, connect=connecting, now=now)
+        asking = stack.enter_context(chart.asking_once(site, read_back.ANSWER_SECONDS)())
+        reading_back = ReadBack(ledger, asking, site)
+        worker = _worker(kept, site, built, of_worker, reading_back, client=client, connect=connecting, now=now)
         yield built, worker
 
 
@@ -125,12 +127,13 @@ def _worker(
     site: Site,
     built: Inbound,
     read: ResourceReader,
-    leadership: Leadership,
+    reading_back: ReadBack,
     *,
     client: FhirClient,
     connect: Callable[[], FhirClient],
     now: Callable[[], datetime],
 ) -> Worker:
+    leadership = Leadership(kept.inbox)
 
     def is_planned(response_id: str) -> bool:
         return bool(kept.ledger.of_responses(site.name, [response_id]))
@@ -151,11 +154,12 @@ def _worker(
 
     def has_work() -> bool:
         built.note_hints()
-        return leadership.has_work()
+        return leadership.has_work() or (reading_back.has_more and leadership.is_leader())
 
     step = Step(
         reader,
         deliver,
+        read_back=reading_back,
         before=(built.note_hints, built.take_deferred, lambda: puller.pull(client)),
         is_leader=leadership.is_leader,
         is_busy=built.desk.commit.is_busy,

@@ -16,9 +16,9 @@ from typing import Final
 
 from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
 from integration.settings import Site
-from integration.sources import auth
-from integration.sources.client import FhirClient, Retries
+from integration.sources.client import FhirClient
 from integration.warehouse import Warehouse
+from server.jobs import chart
 
 ANSWER_SECONDS: Final = 3.0
 """So long a request waits for a byte of the EHR's server, or for a connection."""
@@ -129,16 +129,7 @@ def of_requests(site: Site, warehouse: Warehouse, *, threads: int) -> PatientFet
     Raises:
         SettingsError: a file with a key, secret or token is missing, or does not hold one.
     """
-    login = auth.authenticator(site)  # of its own: one that the worker waits for is not waited for here
-
-    def connect() -> FhirClient:
-        return FhirClient(
-            site.base_url,
-            timeout_seconds=min(ANSWER_SECONDS, site.limits.timeout_seconds),
-            retries=Retries(attempts=1),
-            authenticator=login,
-            ca_file=site.ca_file,
-        )
-
     asking = FewAtOnce(f"{site.base_url.rstrip('/')}/Patient", max(1, threads // 4))
-    return PatientFetcher(site=site, warehouse=warehouse, connect=connect, asking=asking)
+    return PatientFetcher(
+        site=site, warehouse=warehouse, connect=chart.asking_once(site, ANSWER_SECONDS), asking=asking
+    )

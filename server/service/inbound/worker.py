@@ -33,11 +33,12 @@ class Deliver(Protocol):
 
 
 class Step:
-    """One round: take what was to be taken later, plan what waits in the inbox, then deliver what is due.
+    """One round: take what was to be taken later, plan what waits in the inbox, deliver what is due, read it back.
 
     Args:
         reader: from the inbox to the ledger.
         deliver: from the ledger to the EHR's server.
+        read_back: sees, after a delivery that the EHR's server was there for, what became of what it took.
         before: what is done first, in order; each may raise a DeliveryError, which puts off that one only.
         is_leader: whether this process is the one that works; asked again and again, which keeps it so.
         is_busy: whether so much is being taken that planning and delivery had better go slowly: what is stored waits
@@ -51,6 +52,7 @@ class Step:
         reader: InboxReader,
         deliver: Deliver,
         *,
+        read_back: Callable[[], object] = lambda: None,
         before: tuple[Callable[[], object], ...] = (),
         is_leader: Callable[[], bool] = lambda: True,
         is_busy: Callable[[], bool] = lambda: False,
@@ -59,6 +61,7 @@ class Step:
     ) -> None:
         self._is_busy, self._wait, self._clock, self._resumed = is_busy, pause, clock, clock()
         self._reader, self._deliver, self._before, self._is_leader = reader, deliver, before, is_leader
+        self._read_back = read_back
 
     def __call__(self) -> bool:
         """Return whether all went well; that the EHR's server is away is not ill, it is waited for."""
@@ -67,8 +70,8 @@ class Step:
                 return True
             self._put_off(one)
         sweep = self._reader.plan_waiting(self._goes_on)
-        if self._goes_on():
-            self._put_off(lambda: self._deliver(DELIVERIES_PER_SWEEP))
+        if self._goes_on() and self._put_off(lambda: self._deliver(DELIVERIES_PER_SWEEP)) and self._goes_on():
+            self._put_off(self._read_back)
         return not sweep.failed
 
     def _goes_on(self) -> bool:
@@ -80,12 +83,15 @@ class Step:
         return self._is_leader()
 
     @staticmethod
-    def _put_off(work: Callable[[], object]) -> None:
+    def _put_off(work: Callable[[], object]) -> bool:
+        """Do something, or say that it waits; returns whether it was done."""
         try:
             work()
+            return True
         except DeliveryError as error:
             facts = {"action": "delivery_postponed", "error": type(error).__name__}
             logger.warning("delivery is put off until the next sweep", extra=facts)
+            return False
 
 
 class Worker:

@@ -144,6 +144,23 @@ def test_a_server_that_is_away_is_waited_for(service: Any, body: Any, caplog: py
     assert [record.__dict__["action"] for record in caplog.records] == ["delivery_postponed"]
 
 
+def test_what_was_delivered_is_read_back_unless_the_server_is_away(service: Any) -> None:
+    done: list[str] = []
+    away = ServerUnreachableError(url="http://example.invalid", problem="refused")
+    answers: Iterator[Exception | None] = iter([None, away])
+
+    def deliver(limit: int) -> None:
+        done.append("delivered" if limit else "")
+        if error := next(answers):
+            raise error
+
+    step = Step(service.reader, deliver, read_back=lambda: done.append("read back"))
+
+    assert step()
+    assert step()
+    assert done == ["delivered", "read back", "delivered"]
+
+
 def test_a_post_reaches_the_delivery_through_the_running_worker(
     service: Any, body: Any, started: Callable[..., Worker]
 ) -> None:
@@ -168,10 +185,10 @@ def test_planning_gives_way_while_much_comes_and_longer_after_longer_work(servic
     for name in ("a", "b"):
         service.post(body(id=name))
     pauses: list[float] = []
-    times = iter([0.0, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4])
+    times = iter([0.0, *[0.4] * 8])
     step = Step(service.reader, lambda _: None, is_busy=lambda: True, pause=pauses.append, clock=lambda: next(times))
 
     assert step()
 
-    assert pauses == [2.0, 0.5, 0.5]
+    assert pauses == [2.0, 0.5, 0.5, 0.5]
     assert service.inbox.counts() == {"planned": 2}

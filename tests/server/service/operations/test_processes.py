@@ -47,7 +47,7 @@ def test_two_processes_take_plan_and_deliver_everything_once(
     wait(lambda: len(chart.all("Provenance")) == 40)
 
     assert answers == [201] * 40
-    wait(lambda: bool(service.metric('outcome_bridge_outcomes{site="north",state="accepted"}') == 161))
+    wait(lambda: bool(service.metric('outcome_bridge_outcomes{site="north",state="verified"}') == 161))
     assert service.metric('outcome_bridge_received_total{site="north"}') == 40
     assert service.metric('outcome_bridge_request_seconds_count{method="POST"') == 40  # over both processes
     keys = chart.keys()
