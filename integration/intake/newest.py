@@ -68,14 +68,22 @@ class Newest:
         """How many older versions there were."""
         return len(self._older)
 
-    def see(self, key: Key, found: Header, position: int) -> None:
-        """Take notice of one version, in order of reading."""
+    def see(self, key: Key, found: Header, position: int, *, is_next: bool = False) -> None:
+        """Take notice of one version, in order of reading.
+
+        Args:
+            key: of the resource.
+            found: what the version says of itself.
+            position: where it was read.
+            is_next: whether it is known to follow the one that counts, whatever both say; never of a file.
+        """
         resource_type, logical_id = key
         positions = self._positions.setdefault(resource_type, {})
         known = self._versions.setdefault(resource_type, {})
         version = versions.version(found.meta)
         kept = positions.get(logical_id)
-        if kept is not None and not versions.is_newer(version, known.get(logical_id, versions.UNKNOWN)):
+        is_newer = is_next or versions.is_newer(version, known.get(logical_id, versions.UNKNOWN))
+        if kept is not None and not is_newer:
             self._older.add(position)
             return
         if kept is not None:

@@ -22,6 +22,7 @@ from server.service import app, web_server
 from server.service.access import building as access
 from server.service.chart import building as chart
 from server.service.inbound import assembly as inbound
+from server.service.inbound.counting import counting
 from server.service.operations import assembly as operations
 from server.service.services import Services
 from server.service.staff.desk import StaffDesk
@@ -99,7 +100,7 @@ def assembled(
         kept = chart.Stores(
             ledger=ledger,
             warehouse=warehouse,
-            posted=lambda ids: [one.body for one in taking.inbox.versions("QuestionnaireResponse", ids)],
+            posted=lambda ids: [one.body for one in counting(taking.inbox.sent("QuestionnaireResponse", ids))],
             once=gate.staff.once,
             key=gate.key,
         )

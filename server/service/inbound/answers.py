@@ -22,6 +22,10 @@ _KEPT: Final = operation_outcome("information", "informational", "stored; the ne
 _SET_ASIDE: Final = (
     "stored, but set aside and not used until a person has it taken again; staff see it in the quarantine"
 )
+_SUPERSEDED: Final = (
+    "stored, but not used: a version that came before has a higher meta.versionId or a later meta.lastUpdated and "
+    "counts; a QuestionnaireResponse that names the latest version by If-Match counts whatever its meta says"
+)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _STORED_BYTES: Final = _encoder.encode(_STORED)
 
@@ -39,9 +43,10 @@ def single(receipt: Receipt, *, base_url: str, is_minimal: bool, note: str = "")
         return Answer(status=200, body=_encoder.encode(_outcome(receipt, note)))
     headers = {"Location": f"{base_url}/{receipt.location}", "ETag": f'W/"{receipt.version}"'}
     status = 201 if receipt.version == 1 else 200
-    if is_minimal:
+    if is_minimal and not receipt.is_superseded:
         return Answer(status=status, headers=headers)
-    body = _STORED_BYTES if not note and receipt.resource_type == RESPONSE else _encoder.encode(_outcome(receipt, note))
+    is_plain = receipt.resource_type == RESPONSE and not note and not receipt.is_superseded
+    body = _STORED_BYTES if is_plain else _encoder.encode(_outcome(receipt, note))
     return Answer(status=status, headers=headers, body=body)
 
 
@@ -102,6 +107,8 @@ def encode(resource: Resource) -> bytes:
 def _outcome(receipt: Receipt, note: str) -> Resource:
     if receipt.problem:
         return operation_outcome("warning", "processing", f"{_SET_ASIDE}: {receipt.problem}")
+    if receipt.is_superseded:
+        return operation_outcome("warning", "processing", _SUPERSEDED)
     if receipt.resource_type != RESPONSE:
         return _KEPT
     if not note:

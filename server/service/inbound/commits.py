@@ -6,12 +6,14 @@ Whatever is looked up is looked up once for all of them; what one of them stores
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
+from integration.intake import RejectedError
+from server.service.inbound.counting import Sent, newest_of
 from server.service.inbound.deposits import (
     Answer,
     Deposit,
@@ -134,6 +136,8 @@ class Commit:
             if not (receipt.is_conflict or receipt.is_replay):
                 undo.append(self._hold(deposit, receipt))
                 rows.append(self._arrival(unit, deposit, receipt.version))
+                if self._is_superseded(rows):
+                    receipt = replace(receipt, is_superseded=True)
             receipts.append(receipt)
         return receipts, rows
 
@@ -149,6 +153,22 @@ class Commit:
         if deposit.expected_version not in (None, latest):
             return Receipt(resource_type=kind, resource_id=name, version=0, is_conflict=True)
         return Receipt(resource_type=kind, resource_id=name, version=latest + 1, problem=deposit.problem)
+
+    def _is_superseded(self, rows: Sequence[dict[str, Any]]) -> bool:
+        """Whether another version counts than the last one of these rows, which are about to be stored."""
+        last = rows[-1]
+        if last["version"] == 1 or last["problem"]:
+            return False
+        kind, name = last["resource_type"], last["resource_id"]
+        found = self._connection.execute(_SENT, {"site": self._site, "type": kind, "id": name}).mappings()
+        waiting = (row for row in (*self._rows["arrival"], *rows) if row["resource_id"] == name)
+        new = ({**row, "sequence": 0} for row in waiting if row["resource_type"] == kind and not row["problem"])
+        sent = [Sent(**{field: row[field] for field in Sent.__slots__}) for row in (*found, *new)]
+        numbered = [replace(one, sequence=number) for number, one in enumerate(sent)]
+        try:
+            return not newest_of(numbered).counts((kind, name), len(numbered) - 1)
+        except RejectedError:  # one that nobody can read is settled as such
+            return False
 
     def _hold(self, deposit: Deposit, receipt: Receipt) -> Callable[[], object]:
         """Let what comes next know of a deposit; returns what takes that back."""
@@ -194,6 +214,7 @@ class Commit:
             "received": self._now,
             "request_id": unit.request_id,
             "caller": unit.caller,
+            "is_next": (deposit.expected_version or 0) > 0,
             "state": "quarantined" if deposit.problem else "received",
             "problem": deposit.problem,
         }
@@ -267,6 +288,16 @@ _CONTENTS: Final = (
     )
     .where(arrivals.c.site == _SITE, _among(arrivals.c.content_hash))
     .order_by(arrivals.c.version)
+)
+_SENT: Final = (
+    sa.select(*(arrivals.c[name] for name in Sent.__slots__))
+    .where(
+        arrivals.c.site == _SITE,
+        arrivals.c.resource_type == sa.bindparam("type"),
+        arrivals.c.resource_id == sa.bindparam("id"),
+        arrivals.c.state != "quarantined",
+    )
+    .order_by(arrivals.c.sequence)
 )
 _LATEST: Final = (
     sa.select(arrivals.c.resource_id, sa.func.max(arrivals.c.version).label("latest"))

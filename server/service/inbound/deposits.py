@@ -41,6 +41,7 @@ class Receipt:
         is_replay: whether this content had been stored before.
         is_conflict: nothing was stored: another version than the expected one is the latest.
         problem: why it is set aside; empty: it is not.
+        is_superseded: whether another version counts, though this one came last.
     """
 
     resource_type: str
@@ -49,6 +50,7 @@ class Receipt:
     is_replay: bool = False
     is_conflict: bool = False
     problem: str = ""
+    is_superseded: bool = False
 
     @property
     def location(self) -> str:

@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from server.service.inbound import schema
 from server.service.inbound.commits import Commit
+from server.service.inbound.counting import Sent
 from server.service.inbound.deferred import Deferred
 from server.service.inbound.deposits import Answer, State, Taken, Unit
 from server.service.inbound.lease import Lease
@@ -219,6 +220,16 @@ class Inbox:
         columns = arrivals.c
         query = self._entries().where(columns.resource_type == resource_type, columns.resource_id.in_(ids))
         return self._read(query.where(columns.state != "quarantined"))
+
+    def sent(self, resource_type: str, resource_ids: Iterable[str]) -> list[Sent]:
+        """Return the same, as far as it matters which of them counts."""
+        columns, ids = arrivals.c, sorted(set(resource_ids))
+        query = sa.select(*(columns[name] for name in Sent.__slots__)).where(
+            columns.site == self.site, columns.resource_type == resource_type, columns.resource_id.in_(ids)
+        )
+        with self._reading.connect() as connection:
+            rows = connection.execute(query.where(columns.state != "quarantined").order_by(columns.sequence)).mappings()
+            return [Sent(**row) for row in rows]
 
     def version(self, resource_type: str, resource_id: str, version: int | None = None) -> Entry | None:
         """Return one version of a resource, the latest if none is named; None if there is none.

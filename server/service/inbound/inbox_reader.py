@@ -16,8 +16,9 @@ from typing import Protocol
 from integration import outcomes
 from integration.errors import DeliveryError
 from integration.intake import Rejection
-from integration.intake.newest import Newest, header
+from integration.intake.newest import Newest
 from integration.records import Response
+from server.service.inbound import counting
 from server.service.inbound.deposits import State
 from server.service.inbound.inbox import Entry, Inbox, Settled
 from server.service.inbound.submission import RESPONSE
@@ -173,15 +174,12 @@ class InboxReader:
             )
 
     def _newest(self, batch: Sequence[Entry]) -> Newest:
-        """Return which versions count among all that arrived, by the rule that files are read with."""
-        newest = Newest()
+        """Return which versions count among all that arrived."""
         by_type: dict[str, set[str]] = {}
         for entry in batch:
             by_type.setdefault(entry.resource_type, set()).add(entry.resource_id)
-        for resource_type, ids in by_type.items():
-            for version in self._inbox.versions(resource_type, ids):
-                newest.see((resource_type, version.resource_id), header(version.body), version.sequence)
-        return newest
+        found = (one for kind, ids in by_type.items() for one in self._inbox.sent(kind, ids))
+        return counting.newest_of(found)
 
     @staticmethod
     def _tell(entry: Entry, settled: Settled) -> None:

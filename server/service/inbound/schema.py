@@ -11,7 +11,7 @@ from integration.errors import InputError
 from integration.warehouse import open_sqlite
 from server.ledger import engine as ledger_engine
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _LOCK: Final = 0x6F75_7463_696E_626F
 """Key of the advisory lock under which one process after the other writes; the ledger has another."""
 
@@ -31,6 +31,7 @@ arrivals = sa.Table(
     sa.Column("received", sa.String, nullable=False),
     sa.Column("request_id", sa.String, nullable=False),
     sa.Column("caller", sa.String, nullable=False),
+    sa.Column("is_next", sa.Boolean, nullable=False),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("problem", sa.String, nullable=False),
     sa.UniqueConstraint("site", "resource_type", "resource_id", "version"),

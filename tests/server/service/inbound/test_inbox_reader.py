@@ -173,3 +173,58 @@ def test_more_than_one_batch_is_settled_in_one_sweep(service: Any, body: Any) ->
         service.post(body(id=f"n{number}"))
 
     assert service.reader.plan_waiting() == Sweep(settled=101)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"versionId": "1718000000"}, {"versionId": "2"}),
+        ({"lastUpdated": "2012-06-02T00:00:00Z"}, {"lastUpdated": "2012-06-01T00:00:00Z"}),
+        ({"versionId": "7"}, None),
+    ],
+)
+@pytest.mark.parametrize("status", ["amended", "entered-in-error"])
+def test_a_response_that_names_the_latest_version_counts_whatever_its_meta_says(
+    service: Any, body: Any, first: dict[str, str], then: dict[str, str] | None, status: str
+) -> None:
+    service.post(body(meta=first))
+    service.reader.plan_waiting()
+
+    given = service.client.put(
+        "/fhir/QuestionnaireResponse/r1",
+        data=body(status=status, answer=4, meta=then),
+        headers={"Content-Type": "application/fhir+json", "If-Match": 'W/"1"'},
+    )
+    service.reader.plan_waiting()
+
+    assert [issue["severity"] for issue in given.get_json()["issue"]] == ["information"]
+    scores = {"amended": 75}.get(status)
+    assert service.planned().get("r1/physical", {}).get("valueQuantity", {}).get("value") == scores
+
+
+def test_what_is_entered_in_error_by_its_own_sender_counts_whatever_its_meta_says(service: Any, body: Any) -> None:
+    service.post(body(meta={"versionId": "10"}))
+    service.reader.plan_waiting()
+    service.put("r1", body(status="entered-in-error", meta={"versionId": "2"}))
+    service.reader.plan_waiting()
+
+    assert service.planned() == {}
+
+
+def test_a_last_update_in_the_future_is_no_order(service: Any, body: Any) -> None:
+    service.post(body(meta={"lastUpdated": "2099-01-01T00:00:00Z"}))
+    service.reader.plan_waiting()
+    service.put("r1", body(status="amended", answer=4, meta={"lastUpdated": "2012-06-01T00:00:00Z"}))
+    service.reader.plan_waiting()
+
+    assert service.planned()["r1/physical"]["valueQuantity"]["value"] == 75
+
+
+def test_whoever_sends_what_another_version_supersedes_is_told(service: Any, body: Any) -> None:
+    service.post(body(meta={"versionId": "10"}))
+
+    given = service.put("r1", body(answer=4, meta={"versionId": "9"}))
+
+    assert given.headers["ETag"] == 'W/"2"'
+    (issue,) = given.get_json()["issue"]
+    assert (issue["severity"], "not used" in issue["details"]["text"]) == ("warning", True)
