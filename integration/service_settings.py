@@ -237,8 +237,8 @@ class CdsHooks(Table):
     """Which EHRs may ask for CDS Hooks cards; without an issuer it answers without a token on loopback only.
 
     Attributes:
-        issuers: `iss` of the EHR's tokens.
-        jwks_urls: `jku` that a token may name; the keys come from nowhere else.
+        issuers: `iss` of the EHR's tokens; one with several sets of keys is named once for each.
+        jwks_urls: of each issuer, in the same order, where its keys are: the `jku` that its tokens may name.
         ca_file: certificate authorities (PEM) to trust instead of the usual ones, for those addresses.
     """
 
@@ -250,6 +250,8 @@ class CdsHooks(Table):
     def _has_its_keys(self) -> Self:
         if bool(self.issuers) != bool(self.jwks_urls):
             raise ValueError("issuers and jwks_urls go together; add what is missing")
+        if len(self.issuers) != len(self.jwks_urls):
+            raise ValueError("jwks_urls must name one address for each of issuers, in the same order")
         return self
 
 

@@ -104,6 +104,10 @@ def test_tokens_alone_are_no_authentication_for_nobody_has_one_of_a_source(tmp_p
         ('[service.chart]\nframe_ancestors = ["https://*.example"]\n', ["frame_ancestors", "origins"]),
         ('[service.chart]\nframe_ancestors = ["https://a.example; script-src"]\n', ["frame_ancestors"]),
         ('[service.cds_hooks]\nissuers = ["https://ehr.example"]\n', ["service.cds_hooks", "go together"]),
+        (
+            '[service.cds_hooks]\nissuers = ["a", "b"]\njwks_urls = ["https://a.example/jwks"]\n',
+            ["service.cds_hooks", "in the same order"],
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_key(tmp_path: Path, text: str, words: list[str]) -> None:

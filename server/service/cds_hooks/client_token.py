@@ -51,15 +51,13 @@ class ClientTokens:
     """The tokens of the EHRs that may ask.
 
     Attributes:
-        issuers: `iss` of each.
-        keys: the sets of keys that a token may name (`jku`), by their address.
+        keys: by `iss` of each, its own sets of keys, which a token may name (`jku`), by their address.
         once: where a token's `jti` is noted.
         now: the clock; aware.
         algorithms: how a token may be signed: by key pairs only.
     """
 
-    issuers: frozenset[str]
-    keys: Mapping[str, IssuerKeys]
+    keys: Mapping[str, Mapping[str, IssuerKeys]]
     once: Once
     now: Callable[[], datetime]
     algorithms: frozenset[str]
@@ -93,31 +91,38 @@ class ClientTokens:
         header = jwts.unchecked_header(token)
         if not isinstance(header.get("kid"), str) or header.get("typ") is None:
             raise jwts.TokenError("its header must have kid and typ")
+        issuer = jwts.unchecked_issuer(token)
         expected = jwts.Expected(
-            issuers=self.issuers,
+            issuers=frozenset({issuer} & self.keys.keys()),
             audiences=endpoints,
             algorithms=self.algorithms,
             types=_TYPES,
             longest_seconds=_LONGEST_SECONDS,
             present=("iss", "jti"),
         )
-        return jwts.check(token, self._keys(header.get("jku")), expected, self.now())
+        return jwts.check(token, self._keys(issuer, header.get("jku")), expected, self.now())
 
-    def _keys(self, address: object) -> jwts.Keys:
-        """Return the keys that may have signed a token; those that it names only if their address is on the list."""
+    def _keys(self, issuer: str, address: object) -> jwts.Keys:
+        """Return the issuer's keys; those that a token names only if their address is listed beside that issuer."""
+        if issuer not in self.keys:
+            raise jwts.TokenError("iss is not one that service.cds_hooks.issuers lists")
+        own = self.keys[issuer]
         if address is None:
-            return AnyKeys(sets=tuple(self.keys.values()))
-        if not isinstance(address, str) or address not in self.keys:
-            raise jwts.TokenError("its keys are not at an address that service.cds_hooks.jwks_urls lists (jku)")
-        return self.keys[address]
+            return AnyKeys(sets=tuple(own.values()))
+        if not isinstance(address, str) or address not in own:
+            raise jwts.TokenError("its keys are not where service.cds_hooks.jwks_urls says that its issuer's are (jku)")
+        return own[address]
 
 
 def of(settings: CdsHooks, once: Once, now: Callable[[], datetime], algorithms: frozenset[str]) -> ClientTokens | None:
     """Return the tokens that the settings allow; None if they name no issuer."""
     if not settings.issuers:
         return None
-    keys = {url: _keys_at(url, settings, now) for url in settings.jwks_urls}
-    return ClientTokens(issuers=frozenset(settings.issuers), keys=keys, once=once, now=now, algorithms=algorithms)
+    sets = {url: _keys_at(url, settings, now) for url in settings.jwks_urls}
+    keys: dict[str, dict[str, IssuerKeys]] = {issuer: {} for issuer in settings.issuers}
+    for issuer, url in zip(settings.issuers, settings.jwks_urls, strict=True):
+        keys[issuer][url] = sets[url]
+    return ClientTokens(keys=keys, once=once, now=now, algorithms=algorithms)
 
 
 def _keys_at(url: str, settings: CdsHooks, now: Callable[[], datetime]) -> IssuerKeys:

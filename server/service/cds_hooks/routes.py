@@ -106,7 +106,10 @@ def service_document() -> dict[str, Any]:
 
 
 def _cards(hooks: Hooks, call: requests.Call) -> list[dict[str, Any]]:
-    """Return the card of a patient; none if nothing is known, or the ids are another server's."""
+    """Return the card of a patient; none if nothing is known, or the ids are another server's, or may be."""
+    may_be_unsaid = hooks.tokens is None or len(hooks.tokens.keys) == 1
+    if not call.fhir_server and not may_be_unsaid:
+        return []
     if call.fhir_server and normalized(call.fhir_server) not in hooks.fhir_servers:
         return []
     scores = None if call.scores is None else found.observations(call.scores)

@@ -28,11 +28,15 @@ def hospital(service: Any, study: Mapping) -> Any:
 
 @pytest.fixture
 def open_hooks(service: Any, hospital: Any, authorisation: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Return what builds a service; `signed`: only who shows a token may ask; `launches`: of charts."""
+    """Return what builds a service.
+
+    `signed`: only who shows a token may ask, `others` with keys of their own; `launches`: of charts.
+    """
     with ExitStack() as stack:
 
-        def build(*, signed: bool = False, launches: bool = True) -> Any:
-            hooks = CdsHooks(issuers=(ISSUER,), jwks_urls=(f"{authorisation.url}/jwks",)) if signed else CdsHooks()
+        def build(*, signed: bool = False, launches: bool = True, others: dict[str, str] | None = None) -> Any:
+            pairs = {ISSUER: f"{authorisation.url}/jwks"} | (others or {})
+            hooks = CdsHooks(issuers=tuple(pairs), jwks_urls=tuple(pairs.values())) if signed else CdsHooks()
             chart = Chart(issuers=(authorisation.fhir_url,), client_id="chart") if launches else Chart()
             settings = Service(cds_hooks=hooks, chart=chart)
             opened = parts.opened_clinic(service.services, hospital, authorisation, settings, tmp_path)

@@ -115,6 +115,30 @@ def test_a_token_without_jku_is_checked_with_the_keys_of_the_list(hooks: Any, ma
     assert ask(hooks, make_call(), make_token(header={"jku": None})).status_code == 200
 
 
+@pytest.mark.parametrize("jku", ["its own", None])
+def test_an_ehr_cannot_sign_in_anothers_name(
+    open_hooks: Any, authorisation: Any, make_call: Any, make_token: Any, jku: str | None
+) -> None:
+    own = f"{authorisation.url}/jwks"
+    call = make_call(fhirServer=authorisation.fhir_url)
+    hooks = open_hooks(signed=True, others={"https://b.example": f"{authorisation.url}/nothing/jwks"})
+    header = {"jku": own if jku else None}
+
+    assert ask(hooks, call, make_token(header=header)).status_code == 200
+    assert ask(hooks, call, make_token(header=header, iss="https://b.example")).status_code == (401 if jku else 503)
+
+
+def test_of_several_ehrs_each_must_say_whose_ids_it_means(
+    open_hooks: Any, authorisation: Any, make_call: Any, make_token: Any
+) -> None:
+    hooks = open_hooks(signed=True, others={"https://b.example": "https://b.example/jwks"})
+
+    said = ask(hooks, make_call(fhirServer=authorisation.fhir_url), make_token())
+    unsaid = ask(hooks, make_call(), make_token())
+
+    assert [len(answer.get_json()["cards"]) for answer in (said, unsaid)] == [1, 0]
+
+
 def test_keys_that_cannot_be_read_are_said_to_be_a_matter_of_time(hooks: Any, make_call: Any, make_token: Any) -> None:
     token = make_token()
     hooks.ehr.is_down = True
