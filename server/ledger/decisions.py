@@ -244,6 +244,16 @@ class Decisions:
         """Record whether the site's server is left alone."""
         self._note_site({"site": site, "failures": breaker.failures, "open_until": breaker.open_until})
 
+    def failed_contact(self, site: str) -> str:
+        """Return when a delivery last could not reach the site's server (ISO 8601, UTC); empty: the last one could."""
+        row = self._site(site)
+        return str(row["failed_contact"]) if row else ""
+
+    def note_contact(self, site: str, *, has_failed: bool) -> None:
+        """Record whether a delivery could not reach the site's server."""
+        if has_failed or self.failed_contact(site):
+            self._note_site({"site": site, "failed_contact": self._now() if has_failed else ""})
+
     def origin(self, site: str) -> str:
         """Return what the last plan was made with; empty if there was none."""
         row = self._site(site)

@@ -126,5 +126,6 @@ sites = sa.Table(
     sa.Column("site", TEXT, primary_key=True),
     sa.Column("failures", sa.Integer, nullable=False, default=0),  # openings of the breaker in a row
     _text("open_until"),  # nothing is asked of the server before
+    _text("failed_contact"),  # when a delivery last could not reach it; empty: the last one could, or had no need to
     _text("origin"),  # software, mapping and profile of the last plan
 )

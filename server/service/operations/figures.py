@@ -42,6 +42,7 @@ class Figures:
         breaker: whether the site's server is left alone.
         is_breaker_open: whether that is so now.
         last_contact: when the server last answered (ISO 8601, UTC); empty: never.
+        failed_contact: when a delivery last could not reach it; empty: the last one could, or had no need to.
         free_bytes: on the disk of the state folder.
     """
 
@@ -54,6 +55,7 @@ class Figures:
     breaker: Breaker
     is_breaker_open: bool
     last_contact: str
+    failed_contact: str
     free_bytes: int
 
 
@@ -100,12 +102,17 @@ class Stores:
             breaker=breaker,
             is_breaker_open=self.is_open(breaker),
             last_contact=self.overview.last_contact(self.site),
+            failed_contact=self.failed_contact(),
             free_bytes=self.free_bytes(),
         )
 
     def breaker(self) -> Breaker:
         """Return whether the site's server is left alone."""
         return self._ledger.decisions.breaker(self.site)
+
+    def failed_contact(self) -> str:
+        """Return when a delivery last could not reach the site's server; empty: the last one could."""
+        return self._ledger.decisions.failed_contact(self.site)
 
     def is_open(self, breaker: Breaker) -> bool:
         """Whether that is so now."""

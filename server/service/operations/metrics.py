@@ -99,9 +99,21 @@ def _single(figures: Figures) -> Iterator[tuple[str, str, float]]:
     yield "quarantined", "Stored responses that can never be used and wait for a person.", quarantined(figures.inbox)
     yield "breaker_open", "Whether the EHR's server is left alone now.", float(figures.is_breaker_open)
     yield "breaker_openings", "How often in a row that was so.", figures.breaker.failures
-    contact = datetime.fromisoformat(figures.last_contact).timestamp() if figures.last_contact else 0.0
-    yield "last_contact_timestamp_seconds", "When the EHR's server last answered; 0: never.", contact
+    yield (
+        "last_contact_timestamp_seconds",
+        "When the EHR's server last answered; 0: never.",
+        _seconds(figures.last_contact),
+    )
+    yield (
+        "failed_contact_timestamp_seconds",
+        "When a delivery last could not reach the EHR's server; 0: the last one could.",
+        _seconds(figures.failed_contact),
+    )
     yield "free_bytes", "Room on the disk of the state folder.", figures.free_bytes
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp() if moment else 0.0
 
 
 def quarantined(inbox: Mapping[str, int]) -> int:

@@ -57,6 +57,7 @@ class Readiness:
             return {
                 "site": self._stores.site,
                 "last_contact": self._stores.overview.last_contact(self._stores.site) or None,
+                "failed_contact": self._stores.failed_contact() or None,
                 "breaker": "open" if self._stores.is_open(breaker) else "closed",
                 "breaker_open_until": breaker.open_until or None,
             }

@@ -155,6 +155,7 @@ def test_a_ledger_from_just_before_revisions_is_taken_over_with_its_rows(
         connection.execute("ALTER TABLE outcome DROP COLUMN request_id")  # likewise
         connection.execute("ALTER TABLE attempt DROP COLUMN ehr_id")  # likewise
         connection.execute("ALTER TABLE release DROP COLUMN ended")  # likewise
+        connection.execute("ALTER TABLE site DROP COLUMN failed_contact")  # likewise
         connection.execute("DROP INDEX outcome_by_ehr_id")  # likewise
         connection.execute("DROP INDEX outcome_by_patient")  # likewise
         connection.execute("DROP INDEX response_leased")  # likewise

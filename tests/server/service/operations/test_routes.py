@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from integration.errors import ServerUnreachableError
+from integration.settings import Site
+from integration.sources.client import FhirClient, Retries
+from server.jobs import chart
 from server.ledger.decisions import Breaker
 from server.service.operations import figures
 from server.service.operations.timings import Timings
@@ -52,10 +57,32 @@ def test_the_service_is_ready_while_its_stores_can_be_written_and_the_ehr_is_no_
         "ehr": {
             "site": "north",
             "last_contact": None,
+            "failed_contact": None,
             "breaker": "open",
             "breaker_open_until": "2999-01-01T00:00:00.000Z",
         },
     }
+
+
+def test_an_ehr_that_no_delivery_could_reach_is_told_until_one_can(service: Any, body: Body) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        site = Site(name="north", base_url=f"http://127.0.0.1:{closed.getsockname()[1]}/fhir")
+    service.post(body())
+    service.reader.plan_waiting()
+
+    def deliver() -> None:
+        with FhirClient(site.base_url, retries=Retries(attempts=1)) as client:
+            chart.send(service.ledger, service.warehouse, client, site, connect=lambda: client)
+
+    with pytest.raises(ServerUnreachableError):
+        deliver()
+    ehr, metric = service.client.get("/readyz").json["ehr"], samples(service)
+    service.ledger.decisions.note_contact("north", has_failed=False)
+
+    name = "outcome_bridge_failed_contact_timestamp_seconds{site=north}"
+    assert (ehr["breaker"], metric[name]) == ("closed", datetime.fromisoformat(ehr["failed_contact"]).timestamp())
+    assert service.client.get("/readyz").json["ehr"]["failed_contact"] is None
+    assert samples(service)[name] == 0
 
 
 def test_a_store_that_cannot_be_written_is_named_without_its_place(service: Any, tmp_path: Path) -> None:

@@ -62,6 +62,15 @@ def key_of(service: Any) -> str:
     return str(entry.key)
 
 
+def test_the_overview_tells_that_the_ehr_could_not_be_reached(planned: Any) -> None:
+    planned.ledger.decisions.note_contact("north", has_failed=True)
+
+    page = get(planned, "/")
+
+    assert re.search(r"server could not be reached at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", page)
+    assert '<span class="figure">not reached</span>' in page
+
+
 def test_the_overview_tells_how_the_site_stands(refused: Any) -> None:
     refused.ledger.decisions.set_breaker("north", Breaker(failures=1, open_until="2999-01-01T00:00:00.000Z"))
 
