@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from integration.outcomes import Resource
-from server.service.inbound.deposits import Answer, Receipt
+from server.service.inbound.deposits import ANOTHERS, Answer, Receipt
 from server.service.inbound.submission import RESPONSE
 from server.service.operation_outcome import Refusal, operation_outcome, outcome_of
 
@@ -52,6 +52,8 @@ def single(receipt: Receipt, *, base_url: str, is_minimal: bool, note: str = "")
 
 def entry(receipt: Receipt, *, base_url: str, note: str = "") -> Resource:
     """Return the entry of a response Bundle for what was stored, set aside, or stood in conflict."""
+    if receipt.is_anothers:
+        return refused_entry(Refusal(status=409, problem=ANOTHERS))
     if receipt.is_conflict:
         return refused_entry(Refusal(status=412, problem="ifMatch is not the latest version; nothing was stored"))
     outcome = _outcome(receipt, note)

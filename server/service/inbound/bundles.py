@@ -65,8 +65,13 @@ class Bundle:
     header: Resource | None = None
 
 
-def read(resource: Resource, *, most_entries: int) -> Bundle:
+def read(resource: Resource, *, most_entries: int, caller: str) -> Bundle:
     """Take a Bundle apart.
+
+    Args:
+        resource: as JSON values.
+        most_entries: how many are taken at once.
+        caller: who sent it.
 
     Raises:
         RefusedError: 400, 413 or 422: it cannot be taken as a whole. What concerns an entry is said there.
@@ -80,9 +85,11 @@ def read(resource: Resource, *, most_entries: int) -> Bundle:
         raise RefusedError(422, f"of Bundles, {', '.join(_KINDS)} are taken here", expression="Bundle.type")
     entries = _entries(resource, most_entries)
     header = _header(entries) if kind == "message" else None
-    names = _names(entries)
+    names = _names(entries, caller)
     items = [
-        _item(position, entry, kind, names) for position, entry in enumerate(entries) if header is None or position > 0
+        _item(position, entry, kind, names, caller)
+        for position, entry in enumerate(entries)
+        if header is None or position > 0
     ]
     return Bundle(kind=kind, resource=resource, items=items, header=header)
 
@@ -121,7 +128,7 @@ def _header(entries: list[Resource]) -> Resource:
     return first
 
 
-def _names(entries: list[Resource]) -> dict[str, str]:
+def _names(entries: list[Resource], caller: str) -> dict[str, str]:
     """Return what a resource is called inside the Bundle, by `fullUrl`, to `Type/id`.
 
     Only a urn is a name that means nothing elsewhere; a URL says itself where it leads.
@@ -132,27 +139,29 @@ def _names(entries: list[Resource]) -> dict[str, str]:
         if not isinstance(full_url, str) or not full_url.startswith(_ANY_URN) or not isinstance(resource, dict):
             continue
         kind = resource.get("resourceType")
-        if isinstance(kind, str) and kind in submission.INPUT_TYPES and (own := _id_of(resource, full_url)):
+        if isinstance(kind, str) and kind in submission.INPUT_TYPES and (own := _id_of(resource, full_url, caller)):
             names[full_url] = f"{kind}/{own}"
     return names
 
 
-def _id_of(resource: Resource, full_url: str) -> str:
+def _id_of(resource: Resource, full_url: str, caller: str) -> str:
     """Return the id that a resource has or gets: a response's own identifier goes before the `urn:uuid`."""
     if "id" in resource:
         return resource["id"] if logical_id.is_valid(resource["id"]) else ""
     if resource.get("resourceType") == submission.RESPONSE and "identifier" in resource:
-        return submission.given_id(resource, submission.digest_of("unidentified", full_url))
+        return submission.given_id(resource, submission.digest_of("unidentified", full_url), caller)
     last = full_url.removeprefix(_URN) if full_url.startswith(_URN) else ""
     return last if logical_id.is_valid(last) else ""
 
 
-def _item(position: int, entry: Resource, kind: Kind, names: Mapping[str, str]) -> Item:
+def _item(position: int, entry: Resource, kind: Kind, names: Mapping[str, str], caller: str) -> Item:
     resource, full_url = entry.get("resource"), entry.get("fullUrl")
     body = strict_json.encode(resource) if isinstance(resource, dict) else b""
     wanted: Any = entry.get("request") if kind in ("transaction", "batch") else None
     try:
-        return _read_item(position, resource, full_url if isinstance(full_url, str) else "", wanted, kind, names)
+        return _read_item(
+            position, resource, full_url if isinstance(full_url, str) else "", wanted, kind, names, caller
+        )
     except RefusedError as error:
         refusal = error.refusal
         path = f"Bundle.entry[{position}]" + (f".{refusal.expression}" if refusal.expression else "")
@@ -162,7 +171,9 @@ def _item(position: int, entry: Resource, kind: Kind, names: Mapping[str, str]) 
         return Item(position=position, resource_type=kind_of, refusal=placed, body=body)
 
 
-def _read_item(position: int, resource: Any, full_url: str, wanted: Any, kind: Kind, names: Mapping[str, str]) -> Item:
+def _read_item(
+    position: int, resource: Any, full_url: str, wanted: Any, kind: Kind, names: Mapping[str, str], caller: str
+) -> Item:
     interaction, url_type, url_id, if_match = _request(wanted, kind)
     if not isinstance(resource, dict):
         raise RefusedError(400, "the entry has no resource", expression="resource")
@@ -172,9 +183,9 @@ def _read_item(position: int, resource: Any, full_url: str, wanted: Any, kind: K
     resource_type = submission.require_input(named)
     if url_type is not None and url_type != resource_type:
         raise RefusedError(400, "the type in request.url is not the resource's", expression="request.url")
-    given = {} if "id" in resource or not (own := _id_of(resource, full_url)) else {"id": own}
+    given = {} if "id" in resource or not (own := _id_of(resource, full_url, caller)) else {"id": own}
     resolved = _resolved({**given, **resource}, names)
-    sent = submission.of(resolved, strict_json.encode(resolved), resource_type, url_id=url_id)
+    sent = submission.of(resolved, strict_json.encode(resolved), resource_type, url_id=url_id, caller=caller)
     return Item(
         position=position,
         interaction=interaction,

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from integration.intake import RejectedError
+from server.service.inbound import submission
 from server.service.inbound.counting import Sent, newest_of
 from server.service.inbound.deposits import (
+    ANOTHERS,
+    SOME_VERSION,
     Answer,
     Deposit,
     KeyReusedError,
@@ -26,8 +29,12 @@ from server.service.inbound.deposits import (
 from server.service.inbound.schema import arrivals, deferred, exchanges, replay_keys
 
 _PARAMETERS: Final = 500
+MAY_MOVE: Final = frozenset(("loopback", "pull"))
+"""Whose resources may say that another source's resource is about another patient: this machine, and the EHR."""
 _Identity = tuple[str, str]
 """Resource type and logical id."""
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 @dataclass(slots=True)
@@ -38,6 +45,14 @@ class _Held:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who sent a resource's latest version that was not set aside, and the id of the Patient whom it is about."""
+
+    caller: str
+    subject: str
+
+
 @dataclass(slots=True)
 class _Known:
     """What is stored already of what the units speak of, and what they add."""
@@ -45,7 +60,9 @@ class _Known:
     exchanges: dict[str, list[tuple[str, str, Answer]]]  # by content: id, request id, answer; the oldest first
     keys: dict[str, tuple[str, Answer]]  # by digest: content, answer
     contents: dict[tuple[_Identity, str], _Held]  # by resource and content: its latest version of that content
-    latest: dict[_Identity, int]
+    latest: dict[_Identity, int]  # set aside ones included: from it versions are counted
+    usable: dict[_Identity, int]  # the latest that was not set aside: what a reader sees
+    holders: dict[_Identity, _Holder]  # of `usable`, as far as they were looked up
 
 
 class Commit:
@@ -116,9 +133,9 @@ class Commit:
         It says so by a new Idempotency-Key, or by naming the latest version, which has another content.
         """
         identity = deposit.resource_type, deposit.resource_id
-        latest = self._known.latest.get(identity, 0)
+        latest = self._known.usable.get(identity, 0)
         held = self._known.contents.get((identity, deposit.content_hash))
-        if held is None or held.version == latest:
+        if held is None or held.problem or held.version == latest:
             return False
         return deposit.expected_version == latest or any(key.is_promise for key in unit.keys)
 
@@ -132,10 +149,10 @@ class Commit:
             if receipt.is_conflict and unit.is_atomic:
                 for one in reversed(undo):
                     one()
-                raise VersionConflictError(position)
+                raise VersionConflictError(position, is_anothers=receipt.is_anothers)
             if not (receipt.is_conflict or receipt.is_replay):
-                undo.append(self._hold(deposit, receipt))
-                rows.append(self._arrival(unit, deposit, receipt.version))
+                undo.append(self._hold(unit, deposit, receipt))
+                rows.append(self._arrival(unit, deposit, receipt))
                 if self._is_superseded(rows):
                     receipt = replace(receipt, is_superseded=True)
             receipts.append(receipt)
@@ -143,16 +160,19 @@ class Commit:
 
     def _receipt(self, unit: Unit, deposit: Deposit) -> Receipt:
         identity = deposit.resource_type, deposit.resource_id
-        latest = self._known.latest.get(identity, 0)
         held = self._known.contents.get((identity, deposit.content_hash))
         kind, name = identity
         if held is not None and not self._is_return(unit, deposit):
             return Receipt(
                 resource_type=kind, resource_id=name, version=held.version, is_replay=True, problem=held.problem
             )
-        if deposit.expected_version not in (None, latest):
+        if not _is_expected(deposit.expected_version, self._known.usable.get(identity, 0)):
             return Receipt(resource_type=kind, resource_id=name, version=0, is_conflict=True)
-        return Receipt(resource_type=kind, resource_id=name, version=latest + 1, problem=deposit.problem)
+        problem = deposit.problem or (ANOTHERS if self._is_anothers(unit, deposit) else "")
+        if problem and not deposit.problem and not unit.is_poison_kept:
+            return Receipt(resource_type=kind, resource_id=name, version=0, is_conflict=True, is_anothers=True)
+        version = self._known.latest.get(identity, 0) + 1
+        return Receipt(resource_type=kind, resource_id=name, version=version, problem=problem)
 
     def _is_superseded(self, rows: Sequence[dict[str, Any]]) -> bool:
         """Whether another version counts than the last one of these rows, which are about to be stored."""
@@ -170,21 +190,38 @@ class Commit:
         except RejectedError:  # one that nobody can read is settled as such
             return False
 
-    def _hold(self, deposit: Deposit, receipt: Receipt) -> Callable[[], object]:
+    def _is_anothers(self, unit: Unit, deposit: Deposit) -> bool:
+        """Whether a deposit says of another source's resource that it is about another patient."""
+        identity, known = (deposit.resource_type, deposit.resource_id), self._known
+        if not deposit.subject or not known.usable.get(identity):
+            return False
+        if unit.caller in MAY_MOVE and not deposit.is_subject_fixed:
+            return False
+        if identity not in known.holders:
+            known.holders[identity] = self._holder(identity, known.usable[identity])
+        holder = known.holders[identity]
+        if holder.caller == unit.caller and not deposit.is_subject_fixed:
+            return False
+        return holder.subject not in ("", deposit.subject)
+
+    def _holder(self, identity: _Identity, version: int) -> _Holder:
+        kind, name = identity
+        parameters = {"site": self._site, "type": kind, "id": name, "version": version}
+        row = self._connection.execute(_HOLDER, parameters).one()
+        return _Holder(row.caller, submission.subject_of(row.body))
+
+    def _hold(self, unit: Unit, deposit: Deposit, receipt: Receipt) -> Callable[[], object]:
         """Let what comes next know of a deposit; returns what takes that back."""
         identity, known = (deposit.resource_type, deposit.resource_id), self._known
         content = identity, deposit.content_hash
-        before, held = known.latest.get(identity, 0), known.contents.get(content)
-        known.latest[identity] = receipt.version
-        known.contents[content] = _Held(receipt.version, deposit.problem)
-
-        def take_back() -> None:
-            known.latest[identity] = before
-            known.contents.pop(content)
-            if held is not None:
-                known.contents[content] = held
-
-        return take_back
+        undo = [
+            _put(known.latest, identity, receipt.version),
+            _put(known.contents, content, _Held(receipt.version, receipt.problem)),
+        ]
+        if not receipt.problem:
+            undo.append(_put(known.usable, identity, receipt.version))
+            undo.append(_put(known.holders, identity, _Holder(unit.caller, deposit.subject)))
+        return lambda: [one() for one in undo]
 
     def _remember(self, unit: Unit, answer: Answer) -> None:
         exchange = self._new_id()
@@ -203,30 +240,33 @@ class Commit:
             later = {"id": unit.later.id, "request": unit.later.request, "body": unit.later.body}
             self._rows["deferred"].append({**common, **later, "is_open": True, "status": 0, "result": b""})
 
-    def _arrival(self, unit: Unit, deposit: Deposit, version: int) -> dict[str, Any]:
+    def _arrival(self, unit: Unit, deposit: Deposit, receipt: Receipt) -> dict[str, Any]:
         return {
             "site": self._site,
             "resource_type": deposit.resource_type,
             "resource_id": deposit.resource_id,
-            "version": version,
+            "version": receipt.version,
             "content_hash": deposit.content_hash,
             "body": deposit.body,
             "received": self._now,
             "request_id": unit.request_id,
             "caller": unit.caller,
             "is_next": (deposit.expected_version or 0) > 0,
-            "state": "quarantined" if deposit.problem else "received",
-            "problem": deposit.problem,
+            "state": "quarantined" if receipt.problem else "received",
+            "problem": receipt.problem,
         }
 
     def _look_up(self, units: Sequence[Unit]) -> _Known:
         keys = {key.digest for unit in units for key in unit.keys}
         deposits = [deposit for unit in units for deposit in unit.deposits]
+        latest, usable = self._latest({(deposit.resource_type, deposit.resource_id) for deposit in deposits})
         return _Known(
             exchanges=self._exchanges({unit.content_hash for unit in units if unit.content_hash}),
             keys=self._keys(keys) if keys else {},
             contents=self._contents({deposit.content_hash for deposit in deposits}),
-            latest=self._latest({(deposit.resource_type, deposit.resource_id) for deposit in deposits}),
+            latest=latest,
+            usable=usable,
+            holders={},
         )
 
     def _exchanges(self, contents: Iterable[str]) -> dict[str, list[tuple[str, str, Answer]]]:
@@ -244,15 +284,18 @@ class Commit:
             for row in self._rows_of(_CONTENTS, contents)
         }
 
-    def _latest(self, identities: Iterable[_Identity]) -> dict[_Identity, int]:
+    def _latest(self, identities: Iterable[_Identity]) -> tuple[dict[_Identity, int], dict[_Identity, int]]:
+        """Return the latest versions, of all and of those that were not set aside."""
         found: dict[_Identity, int] = {}
+        usable: dict[_Identity, int] = {}
         by_type: dict[str, list[str]] = {}
         for kind, name in identities:
             by_type.setdefault(kind, []).append(name)
         for kind, names in by_type.items():
             for row in self._rows_of(_LATEST, names, type=kind):
                 found[kind, row.resource_id] = row.latest
-        return found
+                usable[kind, row.resource_id] = row.usable or 0
+        return found, usable
 
     def _rows_of(self, query: sa.Select[Any], values: Iterable[str], **more: str) -> Iterator[sa.Row[Any]]:
         waiting = list(values)
@@ -261,11 +304,28 @@ class Commit:
             yield from self._connection.execute(query, parameters)
 
 
+def _is_expected(expected: int | None, latest: int) -> bool:
+    return latest > 0 if expected == SOME_VERSION else expected in (None, latest)
+
+
+def _put(mapping: dict[_K, _V], key: _K, value: _V) -> Callable[[], object]:
+    """Set a value; returns what takes that back."""
+    before = {key: mapping[key]} if key in mapping else {}
+    mapping[key] = value
+
+    def take_back() -> None:
+        del mapping[key]
+        mapping.update(before)
+
+    return take_back
+
+
 def _among(column: sa.Column[str]) -> sa.ColumnElement[bool]:
     return column.in_(sa.bindparam("values", expanding=True))
 
 
 _SITE: Final[sa.BindParameter[str]] = sa.bindparam("site")
+_IS_SET_ASIDE: Final = arrivals.c.state == "quarantined"
 _ANSWER: Final = (exchanges.c.status, exchanges.c.headers, exchanges.c.body)
 # Written once: to put a statement together costs more than to run it.
 _EXCHANGES: Final = (
@@ -284,7 +344,7 @@ _CONTENTS: Final = (
         arrivals.c.resource_id,
         arrivals.c.content_hash,
         arrivals.c.version,
-        arrivals.c.problem,
+        sa.case((_IS_SET_ASIDE, arrivals.c.problem), else_="").label("problem"),
     )
     .where(arrivals.c.site == _SITE, _among(arrivals.c.content_hash))
     .order_by(arrivals.c.version)
@@ -300,9 +360,19 @@ _SENT: Final = (
     .order_by(arrivals.c.sequence)
 )
 _LATEST: Final = (
-    sa.select(arrivals.c.resource_id, sa.func.max(arrivals.c.version).label("latest"))
+    sa.select(
+        arrivals.c.resource_id,
+        sa.func.max(arrivals.c.version).label("latest"),
+        sa.func.max(sa.case((~_IS_SET_ASIDE, arrivals.c.version))).label("usable"),
+    )
     .where(arrivals.c.site == _SITE, arrivals.c.resource_type == sa.bindparam("type"), _among(arrivals.c.resource_id))
     .group_by(arrivals.c.resource_id)
+)
+_HOLDER: Final = sa.select(arrivals.c.caller, arrivals.c.body).where(
+    arrivals.c.site == _SITE,
+    arrivals.c.resource_type == sa.bindparam("type"),
+    arrivals.c.resource_id == sa.bindparam("id"),
+    arrivals.c.version == sa.bindparam("version"),
 )
 
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 State = Literal["received", "planned", "without_outcome", "kept", "superseded", "rejected", "quarantined"]
+
+SOME_VERSION: Final = -1
+"""As an expected version: there must be one, whichever it is (`If-Match: *`)."""
+NO_VERSION: Final = -2
+"""As an expected version: what none is."""
+ANOTHERS: Final = (
+    "its latest version is about another patient, which only the source that sent that version may change; "
+    "send it under an id of its own, or with the system of its identifier"
+)
+"""Why a resource is not stored, or set aside, that says of another source's resource whose it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,8 +28,10 @@ class Deposit:
         resource_id: logical id, from the sender or given by the service.
         content_hash: of the resource; the same hash is the same content.
         body: the resource as JSON, with its id.
-        expected_version: the version that must be the latest one (If-Match); None if any may be.
+        expected_version: the version that must be the latest one (If-Match), or SOME_VERSION; None if any may be.
         problem: why it is set aside; empty: it is worked on.
+        subject: id of the Patient whom it is about; empty where that is not to be compared.
+        is_subject_fixed: whether not even its sender may say later that it is about another patient.
     """
 
     resource_type: str
@@ -28,6 +40,8 @@ class Deposit:
     body: bytes
     expected_version: int | None = None
     problem: str = ""
+    subject: str = ""
+    is_subject_fixed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +53,8 @@ class Receipt:
         resource_id: logical id.
         version: counted by the service for this type and id, from 1; 0 for a conflict.
         is_replay: whether this content had been stored before.
-        is_conflict: nothing was stored: another version than the expected one is the latest.
+        is_conflict: nothing was stored: another version than the expected one is the latest, or `is_anothers`.
+        is_anothers: nothing was stored: the latest version is another source's, and about another patient.
         problem: why it is set aside; empty: it is not.
         is_superseded: whether another version counts, though this one came last.
     """
@@ -49,6 +64,7 @@ class Receipt:
     version: int
     is_replay: bool = False
     is_conflict: bool = False
+    is_anothers: bool = False
     problem: str = ""
     is_superseded: bool = False
 
@@ -114,6 +130,7 @@ class Unit:
         keys: by what else a repetition is known.
         is_atomic: whether one conflict undoes all.
         later: what is worked on later.
+        is_poison_kept: whether what its sender may not change is set aside; else it is a conflict.
     """
 
     caller: str
@@ -124,6 +141,7 @@ class Unit:
     keys: Sequence[Key] = ()
     is_atomic: bool = True
     later: Later | None = None
+    is_poison_kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,10 +160,10 @@ class Taken:
 
 
 class VersionConflictError(Exception):
-    """The latest version of a resource is not the one that the sender expected."""
+    """The latest version of a resource is not the one that the sender expected, or is another source's."""
 
-    def __init__(self, position: int) -> None:
-        self.position = position
+    def __init__(self, position: int, *, is_anothers: bool = False) -> None:
+        self.position, self.is_anothers = position, is_anothers
         super().__init__(f"deposit {position}")
 
 

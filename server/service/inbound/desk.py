@@ -19,6 +19,7 @@ from server.service.inbound import answers, bundles, messages, strict_json, subm
 from server.service.inbound.bundle_judge import Judged, judged
 from server.service.inbound.bundles import Bundle
 from server.service.inbound.deposits import (
+    ANOTHERS,
     Answer,
     Deposit,
     Key,
@@ -98,7 +99,8 @@ class Desk:
         """
         if sent.kind == "resource":
             allow("update" if sent.url_id is not None else "create", sent.resource_type)
-            content_hash = submission.read(body, sent.resource_type, url_id=sent.url_id).content_hash
+            one = submission.read(body, sent.resource_type, url_id=sent.url_id, caller=sent.caller)
+            content_hash = one.content_hash
         else:
             bundle, content_hash = self._bundle(sent, body)
             for item in bundle.items:
@@ -116,7 +118,7 @@ class Desk:
         note = ""
         try:
             submission.require_input(sent.resource_type)
-            one = submission.read(body, sent.resource_type, url_id=sent.url_id)
+            one = submission.read(body, sent.resource_type, url_id=sent.url_id, caller=sent.caller)
         except RefusedError as error:
             if not sent.is_poison_kept or error.refusal.status not in _POISON:
                 raise
@@ -132,6 +134,8 @@ class Desk:
             unit = self._unit(sent, one.content_hash, [deposit], answer, keys=_keys_of(sent, one))
             return _committed(unit, commit)
         except VersionConflictError as error:
+            if error.is_anothers:
+                raise RefusedError(409, ANOTHERS, expression=f"{one.resource_type}.subject") from error
             raise RefusedError(412, "If-Match is not the latest version; nothing was stored") from error
 
     def _set_aside(self, sent: Sent, body: bytes, problem: str) -> Taken:
@@ -174,7 +178,7 @@ class Desk:
         if problem := strict_json.problem_at_start(body):
             raise RefusedError(400, problem)
         resource, canonical = strict_json.read(body)
-        bundle = bundles.read(resource, most_entries=self.most_entries)
+        bundle = bundles.read(resource, most_entries=self.most_entries, caller=sent.caller)
         if sent.kind == "message" and bundle.kind != "message":
             raise RefusedError(422, "a Bundle of type message is taken here", expression="Bundle.type")
         return bundle, hashlib.sha256(canonical).hexdigest()
@@ -223,9 +227,13 @@ class Desk:
         try:
             return _committed(unit, self.commit.take)
         except VersionConflictError as error:
-            path = f"Bundle.entry[{kept[error.position].position}].request.ifMatch"
+            path = f"Bundle.entry[{kept[error.position].position}]"
+            if error.is_anothers:
+                anothers = Refusal(status=409, problem=ANOTHERS, expression=f"{path}.resource.subject")
+                return self._refused(bundle, sent, anothers)
             problem = "ifMatch is not the latest version; nothing was stored"
-            return self._refused(bundle, sent, Refusal(status=412, problem=problem, expression=path))
+            conflict = Refusal(status=412, problem=problem, expression=f"{path}.request.ifMatch")
+            return self._refused(bundle, sent, conflict)
 
     def _refused(self, bundle: Bundle, sent: Sent, refusal: Refusal) -> Taken:
         if bundle.header is not None and refusal.status not in (401, 403):
@@ -246,6 +254,7 @@ class Desk:
         return Unit(
             caller=sent.caller, request_id=sent.request_id, content_hash=content_hash, answer=answer,
             deposits=deposits, keys=keys, is_atomic=is_atomic, later=later,
+            is_poison_kept=sent.is_poison_kept,
         )  # fmt: skip
 
     def _found(self, unit: Unit) -> Answer | None:
@@ -278,6 +287,8 @@ def _deposit(one: Submission, expected: int | None, problem: str) -> Deposit:
         body=one.body,
         expected_version=expected,
         problem=problem,
+        subject="" if problem else one.subject,
+        is_subject_fixed=one.is_subject_fixed,
     )
 
 

@@ -174,4 +174,4 @@ def _stored(job: _Job) -> list[Deposit]:
     if not isinstance(job.result, Taken) or not job.result.receipts:
         return []
     pairs = zip(job.unit.deposits, job.result.receipts, strict=True)
-    return [one for one, receipt in pairs if not (receipt.is_replay or receipt.is_conflict or one.problem)]
+    return [one for one, receipt in pairs if not (receipt.is_replay or receipt.is_conflict or receipt.problem)]

@@ -7,14 +7,23 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from integration.intake import READ_TYPES, logical_id
 from integration.outcomes import Resource
+from integration.views.values import reference_key_of
 from server.service.inbound import strict_json
 from server.service.operation_outcome import RefusedError
 
 INPUT_TYPES: Final = READ_TYPES
 """What the mapping's views read, and so what is taken."""
 RESPONSE: Final = "QuestionnaireResponse"
+
+
+class _About(msgspec.Struct):
+    """Whom a resource is about."""
+
+    subject: Any = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +39,9 @@ class Submission:
         body: as sent, with the id.
         version_key: of its identifier and `meta.versionId` with what it says, whatever its `meta.lastUpdated`; empty
             if it lacks either.
+        subject: id of the Patient whom it is about; empty if that cannot be told, and of a Patient.
+        is_subject_fixed: whether its id was made of an identifier without a system, which may well be another
+            patient's too.
     """
 
     resource_type: str
@@ -37,9 +49,11 @@ class Submission:
     content_hash: str
     body: bytes
     version_key: str = ""
+    subject: str = ""
+    is_subject_fixed: bool = False
 
 
-def read(body: bytes, resource_type: str, *, url_id: str | None = None) -> Submission:
+def read(body: bytes, resource_type: str, *, url_id: str | None = None, caller: str = "") -> Submission:
     """Read the body of a create (no id in the URL) or of an update.
 
     Raises:
@@ -48,11 +62,17 @@ def read(body: bytes, resource_type: str, *, url_id: str | None = None) -> Submi
     if problem := strict_json.problem_at_start(body):
         raise RefusedError(400, problem)
     resource, canonical = strict_json.read(body)
-    return of(resource, canonical, resource_type, url_id=url_id, body=body)
+    return of(resource, canonical, resource_type, url_id=url_id, body=body, caller=caller)
 
 
 def of(
-    resource: Resource, canonical: bytes, resource_type: str, *, url_id: str | None = None, body: bytes = b""
+    resource: Resource,
+    canonical: bytes,
+    resource_type: str,
+    *,
+    url_id: str | None = None,
+    body: bytes = b"",
+    caller: str = "",
 ) -> Submission:
     """Return a resource that was read already as a submission.
 
@@ -62,6 +82,7 @@ def of(
         resource_type: what it must be.
         url_id: the id that it must have; None if it may have any or none.
         body: as sent; empty where only the canonical form is there.
+        caller: who sent it.
 
     Raises:
         RefusedError: 400 if its id does not fit; 422 if it is of another type.
@@ -72,25 +93,37 @@ def of(
     if url_id is not None and url_id != own:
         raise RefusedError(400, "the id in the body must be the one in the URL", expression=f"{resource_type}.id")
     content_hash = hashlib.sha256(canonical).hexdigest()
-    given = own or given_id(resource, content_hash)
+    given = own or given_id(resource, content_hash, caller)
+    is_loose = _identifier(resource).startswith("|") and given == given_id(resource, content_hash, caller)
     return Submission(
         resource_type=resource_type,
         resource_id=given,
         content_hash=content_hash,
         body=(body or canonical) if own else strict_json.encode({**resource, "id": given}),
         version_key=_version_key(resource),
+        subject=_subject(resource.get("subject")),
+        is_subject_fixed=is_loose and resource_type == RESPONSE,
     )
 
 
-def given_id(resource: Resource, content_hash: str) -> str:
+def given_id(resource: Resource, content_hash: str, caller: str) -> str:
     """Return the id of a resource that was sent without one: always the same for the same.
 
     A response's identifier is that of one filled-in form, so what comes with the same one is a version of the same
-    response. Everything else is known by its content.
+    response; without a system, if the same caller sends it. Everything else is known by its content.
     """
     identifier = _identifier(resource) if resource.get("resourceType") == RESPONSE else ""
-    digest = digest_of("identifier", identifier) if identifier else content_hash
+    whose = (caller,) if identifier.startswith("|") else ()
+    digest = digest_of("identifier", *whose, identifier) if identifier else content_hash
     return str(uuid.UUID(digest[:32]))
+
+
+def subject_of(body: bytes) -> str:
+    """Return the id of the Patient whom a resource is about, given as JSON; empty if that cannot be told."""
+    try:
+        return _subject(msgspec.json.decode(body, type=_About).subject)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def digest_of(*parts: str) -> str:
@@ -135,6 +168,11 @@ def _identifier(resource: Resource) -> str:
         if isinstance(one, dict) and isinstance(one.get("value"), str) and one["value"]:
             return f"{one.get('system') or ''}|{one['value']}"
     return ""
+
+
+def _subject(subject: object) -> str:
+    reference = subject.get("reference") if isinstance(subject, dict) else None
+    return (reference_key_of(reference, "Patient") if isinstance(reference, str) else None) or ""
 
 
 def _version_key(resource: Resource) -> str:
