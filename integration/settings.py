@@ -145,12 +145,12 @@ class Limits(Table):
             then is the chart read to learn whether it took effect.
     """
 
-    timeout_seconds: float = Field(default=30.0, gt=0, strict=False)
+    timeout_seconds: float = Field(default=30.0, gt=0, le=900, strict=False)
     page_size: int = Field(default=200, ge=1, le=10_000)
     entries_per_transaction: int = Field(default=200, ge=4, le=10_000)
     connections: int = Field(default=1, ge=1, le=32)
     writes_per_run: int | None = Field(default=None, ge=4)
-    settle_seconds: float = Field(default=10.0, ge=0, strict=False)
+    settle_seconds: float = Field(default=10.0, ge=0, le=900, strict=False)
 
 
 class Safeguards(Table):

@@ -37,7 +37,7 @@ class Breaker:
     def is_open(self) -> str:
         """Return why nothing may be sent now, in a sentence; empty if it may."""
         until = self._held.breaker(self._site).open_until
-        if until <= timestamp(self._clock.now()):
+        if not is_left_alone(until, self._clock.now()):
             return ""
         return f"the server did not answer and is left alone until {until}"
 
@@ -62,3 +62,11 @@ class Breaker:
             self._closed_at = now
             if self._held.breaker(self._site).failures:
                 self._held.set_breaker(self._site, decisions.Breaker())
+
+
+def is_left_alone(until: str, now: datetime) -> bool:
+    """Whether a breaker that is open until then is open now.
+
+    One that would be open for longer than any opening lasts was opened while the clock was ahead, and is over.
+    """
+    return timestamp(now) < until <= timestamp(now + timedelta(seconds=LONGEST_SECONDS))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from server.ledger import states
+from server.ledger.entries import timestamp
 from server.ledger.schema import outcomes, responses
 
+LONGEST_SECONDS: Final = 3600.0
+"""No lease lasts longer; one that ends later was taken while the clock was ahead, and is over."""
 _LEASED = [responses.c.leased_by != sa.literal_column("''")]  # says the index's own condition, so that it is used
 
 
@@ -64,7 +68,13 @@ def is_held_by(site: str, worker: str, now: str) -> sa.ColumnElement[bool]:
 
 
 def _leased_to(site: str, worker: str, now: str) -> list[sa.ColumnElement[bool]]:
-    return [responses.c.site == site, responses.c.leased_by == worker, responses.c.leased_until > now]
+    return [responses.c.site == site, responses.c.leased_by == worker, _lasts(now)]
+
+
+def _lasts(now: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a response's lease has not ended."""
+    furthest = timestamp(datetime.fromisoformat(now) + timedelta(seconds=LONGEST_SECONDS))
+    return sa.and_(responses.c.leased_until > now, responses.c.leased_until <= furthest)
 
 
 def latest(connection: sa.Connection, site: str, now: str) -> str:
@@ -75,7 +85,7 @@ def latest(connection: sa.Connection, site: str, now: str) -> str:
         sa.or_(outcomes.c.state.in_(sorted(states.DUE)), outcomes.c.is_open.is_(True)),
     )
     query = sa.select(sa.func.max(responses.c.leased_until)).where(
-        responses.c.site == site, *_LEASED, responses.c.leased_until > now, unfinished
+        responses.c.site == site, *_LEASED, _lasts(now), unfinished
     )
     return connection.scalar(query) or ""
 
@@ -105,7 +115,7 @@ def _take(
 
 def _free(site: str, condition: sa.ColumnElement[bool], worker: str, after: str | None, now: str) -> sa.Select[Any]:
     """Return the query for the ids of responses with such an outcome that no other worker holds."""
-    others = sa.and_(responses.c.leased_by != worker, responses.c.leased_until > now)
+    others = sa.and_(responses.c.leased_by != worker, _lasts(now))
     joined = sa.and_(responses.c.site == outcomes.c.site, responses.c.response_id == outcomes.c.response_id)
     query = sa.select(outcomes.c.response_id).distinct().join(responses, joined)
     query = query.where(outcomes.c.site == site, condition, sa.not_(others))
@@ -120,7 +130,7 @@ def _lease(
     """Lease these, save those that another worker takes at this moment (`FOR UPDATE SKIP LOCKED` where there is it)."""
     if not response_ids:
         return []
-    nobodys = sa.or_(responses.c.leased_by.in_(("", worker)), responses.c.leased_until <= now)
+    nobodys = sa.or_(responses.c.leased_by.in_(("", worker)), sa.not_(_lasts(now)))
     locked = sa.select(responses.c.response_id).where(
         responses.c.site == site, responses.c.response_id.in_(response_ids), nobodys
     )

@@ -13,6 +13,8 @@ from server.service.inbound import schema
 from server.service.inbound.schema import leases
 
 LEASE_SECONDS: Final = 10.0
+_LONGEST: Final = timedelta(seconds=60)
+"""No lease lasts longer; one that ends later was taken while the clock was ahead, and is over."""
 
 
 class Lease:
@@ -29,14 +31,14 @@ class Lease:
         self._reading, self._writing = schema.reading(engine), schema.writing(engine)
 
     def take(self, holder: str, seconds: float = LEASE_SECONDS) -> bool:
-        """Take the lease or make it last longer; returns whether it is the holder's now.
+        """Take the lease or make it last longer, a minute at most; returns whether it is the holder's now.
 
         Who finds it taken writes nothing.
         """
         now = self._now()
         with self._reading.connect() as connection:
             found = connection.execute(sa.select(leases).where(leases.c.site == self._site)).first()
-        if found and found.holder not in ("", holder) and found.until > _text(now):
+        if found and found.holder not in ("", holder) and _text(now) < found.until <= _text(now + _LONGEST):
             return False
         until = _text(now + timedelta(seconds=seconds))
         return (
@@ -51,17 +53,17 @@ class Lease:
 
     def holder(self) -> str:
         """Return who has the lease; empty if nobody has."""
-        query = sa.select(leases.c.holder).where(leases.c.site == self._site, leases.c.until > _text(self._now()))
+        query = sa.select(leases.c.holder).where(leases.c.site == self._site, _lasts(self._now()))
         with self._reading.connect() as connection:
             return connection.scalar(query) or ""
 
     def is_held(self, connection: sa.Connection, holder: str) -> bool:
         """Whether the holder has the lease, and keeps it until this transaction ends."""
-        query = sa.select(leases.c.holder).where(leases.c.site == self._site, leases.c.until > _text(self._now()))
+        query = sa.select(leases.c.holder).where(leases.c.site == self._site, _lasts(self._now()))
         return connection.scalar(query.with_for_update()) == holder
 
     def _change(self, holder: str, until: str, now: datetime) -> bool:
-        is_free = sa.or_(leases.c.holder.in_(("", holder)), leases.c.until <= _text(now))
+        is_free = sa.or_(leases.c.holder.in_(("", holder)), sa.not_(_lasts(now)))
         taken = leases.update().where(leases.c.site == self._site, is_free).values(holder=holder, until=until)
         with self._writing.begin() as connection:
             return connection.execute(taken).rowcount == 1
@@ -73,6 +75,10 @@ class Lease:
         except IntegrityError:  # another process was faster
             return False
         return True
+
+
+def _lasts(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(leases.c.until > _text(now), leases.c.until <= _text(now + _LONGEST))
 
 
 def _text(moment: datetime) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+from server.delivery.breaker import is_left_alone
 from server.ledger import Ledger
 from server.ledger.decisions import Breaker
 from server.ledger.entries import timestamp
@@ -116,7 +117,7 @@ class Stores:
 
     def is_open(self, breaker: Breaker) -> bool:
         """Whether that is so now."""
-        return breaker.open_until > timestamp(self._now())
+        return is_left_alone(breaker.open_until, self._now())
 
     def free_bytes(self) -> int:
         """Return the room on the disk of the state folder."""

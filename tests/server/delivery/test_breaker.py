@@ -122,3 +122,15 @@ def test_four_connections_write_everything_once(
     assert report.remaining == 0
     assert len(chart.keys()) == len(set(chart.keys())) == 161
     assert ledger.leased_until("north") == ""
+
+
+def test_one_that_was_opened_while_the_clock_was_ahead_is_closed_once_it_is_right(ledger: Ledger, time: Time) -> None:
+    breaker = Breaker(ledger.decisions, "north", time.clock)
+    time.now += timedelta(days=1)
+    for _ in range(3):
+        breaker.failed()
+    assert breaker.is_open()
+
+    time.now = BEGIN
+
+    assert not breaker.is_open()

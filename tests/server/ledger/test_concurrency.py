@@ -257,3 +257,19 @@ def test_two_deliveries_at_once_write_nothing_twice(
     site = Site(name="north", base_url=chart.base_url, write_profile=profile, limits=Limits())
     with Ledger.open(place) as ledger:
         assert reconcile(ledger, client, site).books.is_proven
+
+
+def test_a_lease_taken_while_the_clock_was_ahead_is_over_once_it_is_right(
+    shared: Ledger, moved: MovedClock, build_outcome: BuildOutcome, device: Any
+) -> None:
+    plan(shared, device, build_outcome, 2)
+    moved.pass_seconds(86_400)
+    first = shared.lease("north", "gone", after="", responses=2, seconds=60)
+
+    moved.pass_seconds(-80_000)
+    until = shared.leased_until("north")
+    second = shared.lease("north", "other", after="", responses=2, seconds=60)
+
+    assert until == ""
+    assert keys_of(first) == keys_of(second) == keys_of(claim(shared, "other", keys_of(second)))
+    assert claim(shared, "gone", keys_of(first)) == []

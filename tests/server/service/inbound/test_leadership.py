@@ -89,3 +89,14 @@ def test_the_leader_notices_what_another_process_stored(boxes: list[Inbox], time
     assert leader.has_work()
     assert not leader.has_work()
     assert not other.has_work()
+
+
+def test_a_lease_taken_while_the_clock_was_ahead_is_over_once_it_is_right(boxes: list[Inbox], time: Time) -> None:
+    time.seconds = 3600
+    assert boxes[0].lease.take("gone")
+
+    time.seconds = 0
+
+    assert boxes[1].lease.holder() == ""
+    assert Leadership(boxes[1], time.monotonic).is_leader()
+    assert not boxes[0].lease.take("gone")
