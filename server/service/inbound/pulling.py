@@ -1,7 +1,9 @@
 """What changed at the site since the last time, read into the inbox; a hint asks for it, and is believed no further.
 
-The watermark is the highest `meta.lastUpdated` that was read, by the server's own clock. Each pull begins somewhat
-before it: a server may show a change later than its time says.
+The watermark is the highest `meta.lastUpdated` that was read, by the server's own clock, and never by ours, which may
+go ahead of it: where nothing was found it stays. What is later than the pull itself counts for nothing: one time in the
+far future would hide every later change. Each pull begins somewhat before the watermark: a server may show a change
+later than its time says.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from integration import versions
@@ -32,6 +34,7 @@ CALLER: Final = "pull"
 OVERLAP: Final = timedelta(minutes=2)
 FIRST: Final = timedelta(days=1)
 """How far the first pull goes back; what is older is read by a run of the study."""
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIT: Final = 100
 
 
@@ -65,17 +68,17 @@ class Puller:
         wanted = self.inbox.pulls.wanted()
         if wanted is None:
             return 0
-        since = datetime.fromisoformat(wanted.watermark) - OVERLAP if wanted.watermark else self.now() - FIRST
-        latest, count = wanted.watermark, 0
+        began = self.now()
+        read_to = _believable(datetime.fromisoformat(wanted.watermark), began) if wanted.watermark else None
+        since, latest, count = read_to - OVERLAP if read_to else began - FIRST, read_to, 0
         parameters = {"_lastUpdated": f"ge{since.isoformat(timespec='milliseconds')}"}
         found = search.resources(client, RESPONSE, page_size=self.site.limits.page_size, parameters=parameters)
         for batch in _batches(found):
             self.commit.take(self._unit(batch))
             count += len(batch)
-            latest = max(
-                [latest, *_updated(batch)], key=lambda text: datetime.fromisoformat(text).timestamp() if text else 0.0
-            )
-        self.inbox.pulls.served(wanted, latest or self.now().isoformat(timespec="milliseconds"))
+            updated = (_believable(one, began) for one in _updated(batch))
+            latest = max((one for one in (latest, *updated) if one), default=None)
+        self.inbox.pulls.served(wanted, (latest or since).isoformat(timespec="microseconds"))
         logger.info(
             "responses pulled", extra={"action": "responses_pulled", "site": self.site.name, "responses": count}
         )
@@ -122,7 +125,12 @@ def _batches(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _updated(bodies: Sequence[bytes]) -> list[str]:
+def _believable(updated: datetime, began: datetime) -> datetime | None:
+    """Return when something was updated, None if that cannot be: a server's clock was wrong, or its data came so."""
+    return updated if _EARLIEST <= updated <= began else None
+
+
+def _updated(bodies: Sequence[bytes]) -> list[datetime]:
     """Return the `meta.lastUpdated` of those that have one."""
     found = []
     for body in bodies:
@@ -132,5 +140,5 @@ def _updated(bodies: Sequence[bytes]) -> list[str]:
             continue
         updated = versions.version(meta).updated
         if updated is not None:
-            found.append(updated.isoformat())
+            found.append(updated)
     return found

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -172,3 +172,67 @@ def test_a_server_that_is_away_is_asked_again(
     serve(httpserver, [at_site(body, "a", "2012-06-01T11:00:00Z")])
 
     assert pull() == 1
+
+
+@pytest.fixture
+def pull_at(service: Any, httpserver: HTTPServer) -> Callable[[datetime], int]:
+    """Return a function that hints and pulls, by a clock that says so."""
+    desk, url = service.services.inbound.desk, httpserver.url_for("/fhir")
+
+    def run(now: datetime) -> int:
+        site = Site(name="north", base_url=url)
+        hint(service)
+        service.services.inbound.note_hints()
+        with FhirClient(url, retries=Retries(attempts=1)) as client:
+            return Puller(inbox=service.inbox, commit=desk.commit, read=desk.read, site=site, now=lambda: now).pull(
+                client
+            )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "wrong", ["2099-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_time_that_cannot_be_hides_no_later_change(
+    service: Any, body: Any, httpserver: HTTPServer, pull_at: Callable[[datetime], int], wrong: str
+) -> None:
+    asked = serve(httpserver, [at_site(body, "a", "2012-06-01T11:30:00Z"), at_site(body, "far", wrong)])
+
+    counts = [pull_at(NOW), pull_at(NOW + timedelta(hours=1))]
+
+    assert counts == [2, 2]
+    assert asked[1]["_lastUpdated"] == "ge2012-06-01T11:28:00.000+00:00"
+    assert service.inbox.counts() == {"received": 2}
+
+
+@pytest.mark.parametrize("wrong", ["2099-01-01T00:00:00+00:00", "0001-01-01T00:00:00+00:00"])
+def test_a_watermark_that_cannot_be_is_begun_anew(
+    service: Any, httpserver: HTTPServer, pull_at: Callable[[datetime], int], wrong: str
+) -> None:
+    asked = serve(httpserver, [])
+    service.inbox.pulls.ask()
+    service.inbox.pulls.served(service.inbox.pulls.wanted(), wrong)
+
+    pull_at(NOW)
+
+    assert asked[0]["_lastUpdated"] == "ge2012-05-31T12:00:00.000+00:00"
+
+
+def test_a_server_whose_clock_is_behind_ours_loses_nothing(
+    httpserver: HTTPServer, body: Any, pull_at: Callable[[datetime], int]
+) -> None:
+    at_first = serve(httpserver, [])
+
+    pull_at(NOW)
+    pull_at(NOW + timedelta(days=2))
+    httpserver.clear()
+    changed = NOW + timedelta(days=2) - timedelta(minutes=4)  # by its clock, which is four minutes behind
+    then = serve(httpserver, [at_site(body, "a", changed.isoformat())])
+    pull_at(NOW + timedelta(days=2, minutes=1))
+    pull_at(NOW + timedelta(days=9))
+
+    since = [datetime.fromisoformat(one["_lastUpdated"].removeprefix("ge")) for one in at_first + then]
+    assert since[0] == NOW - timedelta(days=1)
+    assert since[1] == since[2] == since[0] - timedelta(minutes=2)
+    assert since[3] == changed - timedelta(minutes=2)
