@@ -27,7 +27,12 @@ _Interaction = tuple[str, Literal["c", "r", "u", "s"]]
 
 
 def deliver(site: Site, *, settings: Settings, on_progress: Progress = lambda *_: None) -> delivery.DeliveryReport:
-    """Send what is due to a site's server; what a killed delivery had leased is waited for, once."""
+    """Send what is due to a site's server; what a killed delivery had leased is waited for, once.
+
+    Raises:
+        SettingsError: the opt-out list cannot be read; nothing was asked.
+    """
+    site.safeguards.opted_out()
     connecting = connector(site)
     with (
         stores.open_warehouse(settings) as warehouse,

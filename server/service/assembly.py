@@ -42,8 +42,10 @@ def serve(settings: Settings, site: Site, mapping: Mapping, *, port: int) -> Non
     """
     host = settings.service.host
     listener = _listener(host, port)
-    with assembled(settings, site, mapping, is_working=False):
-        pass  # what is wrong is said here, before there are other processes
+    with ExitStack() as failing:
+        failing.callback(listener.close)
+        with assembled(settings, site, mapping, is_working=False):
+            failing.pop_all()  # what is wrong is said here, before there are other processes
     where = f"[{host}]" if ":" in host else host
     facts = {"action": "listening", "workers": settings.service.process.workers}
     logger.info("listening on http://%s:%d/fhir", where, listener.getsockname()[1], extra=facts)
@@ -77,7 +79,12 @@ def assembled(
         mapping: how they are read.
         is_working: whether the worker is started.
         service: pid that all processes of the service share; None: of this one.
+
+    Raises:
+        ConfigurationError: the settings are wrong, or a file that they name cannot be read.
+        InputError: a store cannot be opened.
     """
+    site.safeguards.opted_out()
     with ExitStack() as stack:
         warehouse = stack.enter_context(stores.open_warehouse(settings))
         ledger = stack.enter_context(stores.open_ledger(settings))

@@ -152,6 +152,22 @@ def test_a_server_that_is_not_there_ends_with_1(run: Run, tmp_path: Path) -> Non
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize("command", [("deliver",), ("deliver", "--dry-run"), ("serve", "--port", "0")])
+def test_an_opt_out_list_that_is_not_there_is_said_before_anything_is_asked(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "north.toml").write_text(
+        'base_url = "http://127.0.0.1:9/fhir"\n[safeguards]\nopt_out_file = "gone.txt"\n'
+    )
+
+    status, _, err = run(*command, "--site", "north")
+
+    assert status == 2
+    [sentence] = _sentences(err)
+    assert "gone.txt: the opt-out list cannot be read" in sentence
+
+
 def test_the_shipped_mapping_has_no_fault(run: Run) -> None:
     status, out, _ = run("check", "--format", "json")
 

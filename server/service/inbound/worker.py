@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from integration.errors import DeliveryError
+from integration.errors import DeliveryError, SettingsError
 from server.service.inbound.inbox_reader import InboxReader
 
 logger = logging.getLogger(__name__)
@@ -178,5 +178,7 @@ class Worker:
             return work()
         except Exception as error:  # noqa: BLE001 - a thread that ends in silence would deliver nothing for weeks
             facts = {"action": "worker_failed", "error": type(error).__name__}
+            if isinstance(error, SettingsError):
+                facts["problem"] = str(error)
             logger.error("a step of the worker failed; it is tried again", extra=facts)
             return False

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integration.errors import ServerUnreachableError
+from integration.errors import ServerUnreachableError, SettingsError
 from server.service.inbound.worker import DELIVERIES_PER_SWEEP, Step, Worker
 
 LONG = 3600.0
@@ -52,6 +52,22 @@ def test_a_step_is_taken_at_the_start_so_that_a_crash_is_repaired(started: Calla
 
     assert steps.wait()
     assert worker.is_working
+
+
+def test_the_log_says_which_file_of_the_settings_is_wrong(
+    started: Callable[..., Worker], caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = SettingsError(file="opted-out.txt", problem="cannot be read")
+    results: list[bool | Exception] = [wrong, True]
+    steps = Steps(iter(results))
+    worker = started(steps)
+
+    assert steps.wait()
+    worker.wake()
+    assert steps.wait()
+
+    [record] = [one for one in caplog.records if one.getMessage().startswith("a step of the worker failed")]
+    assert vars(record)["problem"] == str(wrong)
 
 
 def test_a_step_is_taken_when_woken(started: Callable[..., Worker]) -> None:
