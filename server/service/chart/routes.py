@@ -75,6 +75,7 @@ def blueprint(chart_pages: ChartPages) -> Blueprint:
     @place.get("/<patient_id>")
     def chart(patient_id: str) -> Any:
         viewer, person = _seen(chart_pages, patient_id)
+        _require_granted(viewer, "Observation", "scores")
         if person.patient_id != patient_id:
             return flask.redirect(flask.url_for("chart.chart", patient_id=person.patient_id), 303)
         made = made_chart(chart_pages, viewer, person)
@@ -83,6 +84,7 @@ def blueprint(chart_pages: ChartPages) -> Blueprint:
     @place.get("/<patient_id>/response/<response_id>")
     def response(patient_id: str, response_id: str) -> Response:
         viewer, person = _seen(chart_pages, patient_id)
+        _require_granted(viewer, "QuestionnaireResponse", "answers")
         gathering = chart_pages.gathering
         body = gathering.response(person, response_id, EhrReading())
         if body is None:
@@ -133,6 +135,16 @@ def _seen(chart_pages: ChartPages, patient_id: str) -> tuple[Viewer, Person]:
     if person is None:
         raise PageError(404, "No patient is known by this id.", heading="This patient is not known here")
     return viewer, person
+
+
+def _require_granted(viewer: Viewer, resource_type: str, what: str) -> None:
+    """See that the login may see what a page shows, wherever it is kept."""
+    if not viewer.may_see(resource_type):
+        raise PageError(
+            403,
+            f"The EHR’s login does not let {what} be read ({resource_type}).",
+            advice="Whoever runs the EHR can grant that to this app; then open the chart from the EHR once more.",
+        )
 
 
 def _read(chart_pages: ChartPages, viewer: Viewer, person: Person) -> EhrReading:

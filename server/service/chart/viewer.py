@@ -24,3 +24,7 @@ class Viewer:
     granted: frozenset[str] | None = None
     is_staff: bool = False
     needs_banner: bool = True
+
+    def may_see(self, resource_type: str) -> bool:
+        """Whether the login lets this type be read; what is kept here of it is shown to nobody else."""
+        return self.granted is None or bool({resource_type, "*"} & self.granted)

@@ -180,14 +180,37 @@ def test_an_ehr_that_is_down_is_said_and_the_page_stands(clinic: Any) -> None:
     assert "not read now; 75 on" in answer.text
 
 
+def with_scope(clinic: Any, scope: str) -> list[Any]:
+    """Return the chart and a response's page, as a launch with these scopes sees them."""
+    clinic.ehr.register("chart", redirect_uris=["http://localhost/launch/callback"], scope=f"launch openid {scope}")
+    clinic.launch()
+    return [clinic.client.get(f"/chart/p1{rest}", headers=BROWSER) for rest in ("", "/response/before")]
+
+
 def test_fewer_scopes_than_asked_are_said(clinic: Any) -> None:
-    clinic.ehr.register(
-        "chart", redirect_uris=["http://localhost/launch/callback"], scope="launch openid patient/Patient.rs"
-    )
+    chart, _ = with_scope(clinic, "patient/Observation.rs")
 
-    text = clinic.client.get(clinic.launch().headers["Location"]).text
+    assert chart.status_code == 200
+    assert "not read: QuestionnaireResponses, Procedures" in chart.text
 
-    assert "the login does not allow to read Observations" in text
+
+@pytest.mark.parametrize(
+    ("scope", "statuses"),
+    [
+        ("", [403, 403]),
+        ("patient/Patient.rs", [403, 403]),
+        ("patient/Observation.rs", [200, 403]),
+        ("patient/QuestionnaireResponse.rs", [403, 200]),
+        ("patient/Observation.rs patient/QuestionnaireResponse.rs", [200, 200]),
+    ],
+)
+def test_what_the_ehr_lets_nobody_read_is_not_shown_out_of_our_own_store(
+    clinic: Any, scope: str, statuses: list[int]
+) -> None:
+    pages = with_scope(clinic, scope)
+
+    assert [page.status_code for page in pages] == statuses
+    assert all("login does not let" in page.text for page in pages if page.status_code == 403)
 
 
 def test_a_chart_is_never_kept_and_never_framed_by_others(clinic: Any) -> None:
