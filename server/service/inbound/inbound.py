@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from integration.errors import DeliveryError, LedgerError
 from integration.mapping import Mapping
@@ -18,7 +19,7 @@ from server.service.inbound.deposits import Answer
 from server.service.inbound.desk import Desk
 from server.service.inbound.inbox import Inbox
 from server.service.inbound.sent import Sent
-from server.service.operation_outcome import RefusedError, outcome_of
+from server.service.operation_outcome import Refusal, RefusedError, outcome_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,17 +51,23 @@ class Inbound:
     def take_deferred(self, go_on: Callable[[], bool] = lambda: True) -> bool:
         """Take what was to be taken later, the oldest first; returns whether none of it failed.
 
-        What the EHR's server or the database stands in the way of waits for the next time.
+        What the EHR's server or the database stands in the way of waits for the next time. What meets an unforeseen
+        fault is answered with 500, as it would be at once: it must not hold up those behind it.
         """
+        is_well = True
         while go_on() and (waiting := self.inbox.deferred.next()):
             try:
                 answer = self._answer(waiting)
-            except (DeliveryError, LedgerError) as error:
+            except (DeliveryError, LedgerError, SQLAlchemyError) as error:
                 facts = {"action": "deferred_postponed", "error": type(error).__name__}
                 logger.warning("a request that is taken later waits", extra=facts)
-                return True
+                return is_well
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not stop those behind it
+                is_well, answer = False, _failed()
+                facts = {"action": "deferred_failed", "error": type(error).__name__}
+                logger.error("a request that is taken later could not be taken", extra=facts)
             self.inbox.deferred.close(waiting.id, status=answer.status, result=answers.as_result(answer))
-        return True
+        return is_well
 
     def _answer(self, waiting: Open) -> Answer:
         try:
@@ -68,3 +75,8 @@ class Inbound:
             return self.desk.take(sent, waiting.body, lambda *_: None).answer  # what its sender may was asked at once
         except RefusedError as error:
             return Answer(status=error.refusal.status, body=answers.encode(outcome_of(error.refusal)))
+
+
+def _failed() -> Answer:
+    refusal = Refusal(status=500, problem="an unforeseen fault; nothing was stored: send it again")
+    return Answer(status=refusal.status, body=answers.encode(outcome_of(refusal)))

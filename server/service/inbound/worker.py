@@ -61,18 +61,22 @@ class Step:
     ) -> None:
         self._is_busy, self._wait, self._clock, self._resumed = is_busy, pause, clock, clock()
         self._reader, self._deliver, self._before, self._is_leader = reader, deliver, before, is_leader
-        self._read_back = read_back
+        self._read_back, self._is_well = read_back, True
 
     def __call__(self) -> bool:
-        """Return whether all went well; that the EHR's server is away is not ill, it is waited for."""
+        """Return whether all went well; that the EHR's server is away is not ill, it is waited for.
+
+        What meets an unforeseen fault holds up none of the others: it is said, and tried again the next time.
+        """
+        self._is_well = True
         for one in self._before:
             if not self._is_leader():
-                return True
-            self._put_off(one)
+                return self._is_well
+            self._done(one)
         sweep = self._reader.plan_waiting(self._goes_on)
-        if self._goes_on() and self._put_off(lambda: self._deliver(DELIVERIES_PER_SWEEP)) and self._goes_on():
-            self._put_off(self._read_back)
-        return not sweep.failed
+        if self._goes_on() and self._done(lambda: self._deliver(DELIVERIES_PER_SWEEP)) and self._goes_on():
+            self._done(self._read_back)
+        return self._is_well and not sweep.failed
 
     def _goes_on(self) -> bool:
         """Give way to requests, longer after longer work, and say whether this process still works."""
@@ -82,16 +86,19 @@ class Step:
         self._resumed = self._clock()
         return self._is_leader()
 
-    @staticmethod
-    def _put_off(work: Callable[[], object]) -> bool:
-        """Do something, or say that it waits; returns whether it was done."""
+    def _done(self, work: Callable[[], object]) -> bool:
+        """Do a part of the round; returns whether that is done, or must be tried again."""
         try:
             work()
             return True
         except DeliveryError as error:
             facts = {"action": "delivery_postponed", "error": type(error).__name__}
             logger.warning("delivery is put off until the next sweep", extra=facts)
-            return False
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one part must not stop the others
+            self._is_well = False
+            facts = {"action": "step_failed", "error": type(error).__name__}
+            logger.error("a part of the worker's step failed; it is tried again", extra=facts)
+        return False
 
 
 class Worker:

@@ -1,5 +1,6 @@
 """The worker: at once when woken, again by itself, never ending in silence."""
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from integration.errors import ServerUnreachableError, SettingsError
+from integration.errors import ConfigurationError, ServerUnreachableError, SettingsError
+from server.service.inbound import schema
 from server.service.inbound.worker import DELIVERIES_PER_SWEEP, Step, Worker
 
 LONG = 3600.0
@@ -175,6 +177,48 @@ def test_what_was_delivered_is_read_back_unless_the_server_is_away(service: Any)
     assert step()
     assert step()
     assert done == ["delivered", "read back", "delivered"]
+
+
+def test_a_part_that_meets_an_unforeseen_fault_stops_no_other_and_is_shown(
+    service: Any, body: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    delivered: list[int] = []
+
+    def fails() -> None:
+        raise ConfigurationError("Zylpha-4711")
+
+    service.post(body())
+    step = Step(service.reader, delivered.append, before=(fails,))
+
+    assert not step()
+    assert service.inbox.counts() == {"planned": 1}
+    assert delivered == [DELIVERIES_PER_SWEEP]
+    assert [record.__dict__["action"] for record in caplog.records if record.levelname == "ERROR"] == ["step_failed"]
+    assert "Zylpha" not in caplog.text
+    assert Step(service.reader, delivered.append)()
+
+
+def test_a_deferred_request_that_cannot_be_read_or_taken_is_answered_with_500_and_stops_no_other(
+    service: Any, body: Any
+) -> None:
+    inbound, later = service.services.inbound, {"Prefer": "respond-async"}
+    unreadable = service.put("r1", body(), **later).headers["Content-Location"]
+    with service.inbox._engine.begin() as connection:
+        connection.execute(schema.deferred.update().values(request='{"kind":"resource"}'))
+    service.put("r2", body(id="r2", subject={"reference": "Patient/p2"}), **later)
+    service.put("r3", body(id="r3"), **later)
+
+    def read(kind: str, name: str, *rest: Any) -> Any:
+        if name == "r2":
+            raise KeyError(name)
+        return inbound.desk.read(kind, name, *rest)
+
+    faulty = dataclasses.replace(inbound, desk=dataclasses.replace(inbound.desk, read=read))
+
+    assert not faulty.take_deferred()
+    assert service.inbox.deferred.next_id() == ""
+    assert service.inbox.version("QuestionnaireResponse", "r3") is not None
+    assert b"500" in service.client.get(unreadable.removeprefix("http://localhost")).data
 
 
 def test_a_post_reaches_the_delivery_through_the_running_worker(
