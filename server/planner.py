@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,10 +43,14 @@ class Planner:
         ledger: where the desired contents are recorded.
         site: name of the site.
         profile: the shape that the site takes.
+        find_patient: gives the id of the patient that an id stands for after merging, None if that cannot be told. It
+            is asked only of the former patient of a response that is another's now.
     """
 
-    def __init__(self, ledger: Ledger, site: str, profile: WriteProfile) -> None:
-        self._ledger, self._site, self._profile = ledger, site, profile
+    def __init__(
+        self, ledger: Ledger, site: str, profile: WriteProfile, find_patient: Callable[[str], str | None] = str
+    ) -> None:
+        self._ledger, self._site, self._profile, self._find_patient = ledger, site, profile, find_patient
 
     def plan(self, device: Resource, outcomes: Iterable[Outcome]) -> PlanCounts:
         """Make these the desired outcomes of their responses; reads lazily, and to repeat it has no effect."""
@@ -62,7 +66,7 @@ class Planner:
         What is new is not among it. With another write profile what the one before wrote is taken back.
         """
         planned = iter(self._desired(device, outcomes))
-        while batch := list(itertools.islice(planned, _BATCH)):
+        while batch := self._ledger.of_their_patients(self._site, list(itertools.islice(planned, _BATCH))):
             held = self._held([shaped.resource["id"] for one in batch for shaped in one.resources])
             for response_id, shaped in ((one.response_id, shaped) for one in batch for shaped in one.resources):
                 entry = held.get(shaped.resource["id"])
@@ -124,7 +128,11 @@ class Planner:
                 reason=_reason(outcome),
                 resources=self._profile.shape(outcome),
                 labels=_labels(outcome),
+                was_merged=self._merged_into(outcome.patient_id),
             )
+
+    def _merged_into(self, patient_id: str) -> Callable[[str], bool]:
+        return lambda former: self._find_patient(former) == patient_id
 
 
 def _labels(outcome: Outcome) -> frozenset[str]:

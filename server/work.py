@@ -38,6 +38,10 @@ _OF_MANUAL: Final = (
     (NOT_RETRACTED, "Mark it as entered in error in the chart, then --done."),
     (flowsheets.NO_ENCOUNTER, "Enter the score in the chart by hand, in the right encounter, then --done."),
     (flowsheets.NO_TIME, "Enter the score in the chart by hand, at the right time, then --done."),
+    (
+        "in the chart of another patient",
+        "Mark it there as entered in error, and enter the outcome in the right chart by hand; then --done.",
+    ),
     ("merged", "Let the source follow the merge of the patients, run again, then --again."),
     ("label", "Ask who set the label; if it may be written after all, --again."),
     ("Patient", "Compare the EHR's Patient with the source's; once they agree, --again."),

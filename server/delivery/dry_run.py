@@ -17,7 +17,7 @@ from integration.outcomes import Resource
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient
 from server import work
-from server.delivery import comparison, references
+from server.delivery import comparison, former, references
 from server.delivery.breaker import Breaker
 from server.delivery.comparison import Difference
 from server.delivery.lookup import Found, Lookup, NotSearchableError, by_type, is_looked_for
@@ -34,7 +34,7 @@ Action = Literal["create", "amend", "retract", "nothing", "release", "person", "
 * create, amend, retract: it would be sent. nothing: the chart has it already, and it is equal.
 * release: it waits for a person's release.
 * person: this site permits no such change, or a safeguard or a problem is in the way; the reason says which.
-* wait: the server asked to wait until later.
+* wait: the server asked to wait until later, or the former patient's chart still counts it.
 * read_first: a request is on its way; a delivery reads the chart before anything else.
 """
 ACTIONS: Final[tuple[Action, ...]] = (
@@ -203,7 +203,8 @@ class _Looking:
         new = self._found([one for one in entries if not one.ehr_id])
         candidates = [one for one in entries if one.ehr_id or not new[one.key]]
         judgement = self._safeguards.judge(candidates, self._client)
-        reachable = self._reachable(entries, judgement)
+        waiting = former.waiting(self._ledger, self._site.name, entries)
+        reachable = self._reachable([one for one in entries if one.key not in waiting], judgement)
         ids = self._ehr_ids(entries) | {key: found[0].ehr_id for key, found in new.items() if len(found) == 1}
         judged: list[Prospect] = []
         for entry in entries:
@@ -212,6 +213,8 @@ class _Looking:
             elif reason := judgement.withheld.get(entry.key) or judgement.problem(entry):
                 action: Action = "release" if reason == NOT_RELEASED else "person"
                 judged.append(self._held_back(entry, action, reason, ids))
+            elif entry.key in waiting:
+                judged.append(_prospect(entry, "wait", reason=former.FORMER_FIRST))
             elif not reachable.issuperset(references.own(entry.resource())):
                 judged.append(_prospect(entry, "person", reason=REFERS))
             else:
@@ -316,6 +319,8 @@ class _Looking:
         if not self._profile.abilities.updates:
             return NOT_RETRACTED if entry.is_withdrawn else NOT_AMENDED
         known = entry.known_resource()
+        if former.is_of_another(found.resource, (known, entry.unproven_resource(), entry.resource())):
+            return former.OF_ANOTHER
         if not entry.ehr_version or found.ehr_version == entry.ehr_version:
             return ""
         return CHANGED if known is None or self._changes(known, found.resource, ids) else ""

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from integration.errors import ServerRefusedError
 from integration.outcomes import Resource
-from server.delivery import comparison, references
+from server.delivery import comparison, former, references
 from server.delivery.assignment import Assignment
 from server.delivery.lookup import Found, Lookup, NotSearchableError, UnreadError, by_type, is_looked_for
 from server.ledger.anew import REFERS_ANEW
@@ -176,9 +176,10 @@ class Resolver:
     def of_conflict(self, entry: Entry, *, status: int | None) -> Settlement | str:
         """Say what a refused If-Match means, or, with no status, what is there before its version is known.
 
-        Fine if the chart holds what it shall hold. If it still holds what it was last known to hold, or what was sent
-        and not proven, only its version went on: then the answer is that version, to be tried with. Anything else is
-        a person's decision; who decided to write over it saw what is there.
+        Fine if the chart holds what it shall hold. What is of another patient is never written over. If it still
+        holds what it was last known to hold, or what was sent and not proven, only its version went on: then the
+        answer is that version, to be tried with. Anything else is a person's decision; who decided to write over it
+        saw what is there.
         """
         answer = f"HTTP {status}: " if status else ""
         found = self._lookup.read(entry)
@@ -187,6 +188,8 @@ class Resolver:
         if not self._differences(entry.resource(), found):
             return _already_there(entry, found)
         ours = [one for one in (entry.known_resource(), entry.unproven_resource()) if one is not None]
+        if former.is_of_another(found.resource, [*ours, entry.resource()]):
+            return _manual(entry, f"{answer}{former.OF_ANOTHER}")
         if status is None and entry.reason == WRITE_OVER:
             return found.ehr_version
         is_another = found.ehr_version != entry.ehr_version or not entry.ehr_version
@@ -252,6 +255,8 @@ class Resolver:
         """
         if self._is_ours(entry, found):
             return _already_there(entry, found)
+        if former.is_of_another(found.resource, (entry.unproven_resource(), entry.known_resource(), entry.resource())):
+            return _manual(entry, former.OF_ANOTHER)
         is_sent = (entry.sent_hash or entry.is_taken_without_id) and not _is_said_to_be_there(entry)
         if not is_sent and not self._has_our_name(entry):
             return _manual(entry, "another value is in its place in the chart")

@@ -10,7 +10,7 @@ from typing import Final
 
 from integration.errors import ServerNotReachedError, ServerRefusedError, ServerUnreachableError
 from integration.sources.client import FhirClient
-from server.delivery import references
+from server.delivery import former, references
 from server.delivery.ahead import Ahead
 from server.delivery.assignment import SPARE_SECONDS, Assignment
 from server.ledger.decisions import kept
@@ -156,14 +156,15 @@ class Writer:
     def ready(self, entries: Sequence[Entry], *, is_together: bool) -> list[Entry]:
         """Return the entries that may be sent now.
 
-        Every reference of such an entry is one that the server will understand; the others are noted as blocked. What
+        Every reference of such an entry is one that the server will understand, and no other patient's chart counts its
+        outcome; the others are noted as blocked. What
         the site takes no change of is left to a person: it may have become a change after it was planned.
 
         Args:
             entries: in order of sending.
             is_together: whether entries in one request may refer to each other.
         """
-        entries = [entry for entry in entries if self._is_permitted(entry)]
+        entries = self._without_waiting([entry for entry in entries if self._is_permitted(entry)])
         wanted = {key for entry in entries for key in references.own_of(entry.content)}
         known = set(self._ledger.ehr_ids(self.site.name, wanted))
         ready = list(entries)
@@ -192,6 +193,12 @@ class Writer:
             return True
         self.ahead.give_back(entry, _BLOCKED)
         return False
+
+    def _without_waiting(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Leave out what waits for the chart of the response's former patient."""
+        if waiting := former.waiting(self._ledger, self.site.name, entries):
+            self._ledger.block(self.site.name, sorted(waiting), former.FORMER_FIRST)
+        return [entry for entry in entries if entry.key not in waiting]
 
     def _is_permitted(self, entry: Entry) -> bool:
         if not entry.ehr_id:

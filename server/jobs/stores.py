@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from integration import intake
+from integration.mapping import Mapping
 from integration.settings import Settings, Site
 from integration.warehouse import Warehouse
 from server.ledger import Ledger
@@ -14,13 +17,26 @@ from server.sites import profile_of
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """Open the warehouse, and make it if it is not there."""
-    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    settings.state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Warehouse.open(settings.state_folder / "warehouse.sqlite")
 
 
-def planner(ledger: Ledger, site: Site) -> Planner:
-    """Return what plans a site's outcomes, in the shape that the site takes."""
-    return Planner(ledger, site.name, profile_of(site))
+def planner(ledger: Ledger, site: Site, find_patient: Callable[[str], str | None] = str) -> Planner:
+    """Return what plans a site's outcomes, in the shape that the site takes.
+
+    Args:
+        ledger: where they are recorded.
+        site: whose.
+        find_patient: see `Planner`; unless given, nobody was merged.
+    """
+    return Planner(ledger, site.name, profile_of(site), find_patient)
+
+
+def staged_patients(warehouse: Warehouse, site: Site, mapping: Mapping) -> Callable[[str], str | None]:
+    """Return what says who a patient is after merging, by the Patients in the warehouse."""
+    return lambda patient_id: intake.find_patient(
+        mapping, patient_id, lambda one: warehouse.read(site.name, "Patient", one)
+    )
 
 
 def open_ledger(settings: Settings) -> Ledger:

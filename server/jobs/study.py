@@ -119,7 +119,8 @@ def study_of_site(
         )
         results = pipeline.run(job, out, progress)
         progress.step("plan")
-        return SiteRun(job=job, pulled=pulled, results=results, planned=plan(ledger, site, results))
+        find_patient = stores.staged_patients(warehouse, site, mapping)
+        return SiteRun(job=job, pulled=pulled, results=results, planned=plan(ledger, site, results, find_patient))
 
 
 def pull(client: FhirClient, warehouse: Warehouse, site: Site, on_page: PulledPage) -> StoreCounts:
@@ -139,13 +140,15 @@ def pull(client: FhirClient, warehouse: Warehouse, site: Site, on_page: PulledPa
     return counts
 
 
-def plan(ledger: Ledger, site: Site, results: pipeline.Results) -> Planned:
+def plan(
+    ledger: Ledger, site: Site, results: pipeline.Results, find_patient: Callable[[str], str | None] = str
+) -> Planned:
     """Record in the ledger what the chart shall hold; outcomes of responses that became unusable are withdrawn.
 
     A plan made with another version of the software or the mapping, or with another write profile, than the one
     before is held back if it changes anything that was planned, until a person accepts it.
     """
-    planner = stores.planner(ledger, site)
+    planner = stores.planner(ledger, site, find_patient)
     device = outcomes.device(results.origin)
     without = [(one.response_id, one.reason) for one in results.intake.responses if not one.has_outcome]
     made_with, before = made_with_text(results.origin, site), ledger.decisions.origin(site.name)

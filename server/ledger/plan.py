@@ -8,7 +8,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from server.ledger import planning
+from server.ledger import moves, planning
 from server.ledger.planning import FOLLOWS, OUTCOMES, Desired, PlanCounts, Rules
 from server.ledger.rows import Row, of_keys, of_responses
 from server.ledger.schema import outcomes
@@ -58,9 +58,10 @@ class Plan:
     @classmethod
     def of(cls, connection: sa.Connection, site: str, rules: Rules, batch: Sequence[Desired]) -> Plan:
         """Compare what is desired with what is held; what is held and not desired any more is withdrawn."""
-        rows = [row for desired in batch for row in planning.rows(site, desired)]
         response_ids = [one.response_id for one in batch if one.response_id]  # older Devices stay what they are
         held = of_responses(connection, site, response_ids, _WITHOUT_CONTENT)
+        batch = [moves.of_its_patient(held, desired) for desired in batch]
+        rows = [row for desired in batch for row in planning.rows(site, desired)]
         held |= of_keys(connection, site, [row["key"] for row in rows if row["key"] not in held])
         rows, changes = changed(held, [planning.in_place_of(held, row, rules) for row in rows], rules)
         wanted, touched = {row["key"] for row in rows}, {one.key for one in changes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -70,6 +70,7 @@ class Desired:
         reason: why it has no score; empty if it has one.
         resources: as the site takes them.
         labels: codes of the canonical outcome's security labels, which the site's shape may not carry.
+        was_merged: whether a patient, given by id, was merged into this one; only then is what is in the chart moved.
     """
 
     response_id: str
@@ -78,6 +79,7 @@ class Desired:
     reason: str
     resources: Sequence[Shaped]
     labels: frozenset[str] = frozenset()
+    was_merged: Callable[[str], bool] = lambda _: False
 
 
 class Rules(Protocol):
@@ -148,9 +150,9 @@ def change(held: _Row, row: _Row, rules: Rules) -> Change | None:
         return None
     names = ("content", "content_hash", "response_version", "patient_id", "dropped")
     values = {**{name: row[name] for name in names}, "is_withdrawn": False}
-    if _is_by_hand(held):
+    if is_by_hand(held):
         return _changed(held, {**values, "state": "manual", "reason": CHANGED_BY_HAND})
-    if row["reason"] or not _may_be_in_chart(held):
+    if row["reason"] or not may_be_in_chart(held):
         return _changed(held, {**values, "state": row["state"], "reason": row["reason"]})
     amended = rules.amended(msgspec.json.decode(row["content"]))
     if amended is None:
@@ -212,15 +214,15 @@ def withdrawal(held: _Row, rules: Rules) -> Change | None:
     if held["is_withdrawn"] or replaced_by(held):
         return None
     values = {"content": held["content"], "content_hash": held["content_hash"], "is_withdrawn": True}
-    if not _may_be_in_chart(held) and not _is_by_hand(held):
+    if not may_be_in_chart(held) and not is_by_hand(held):
         gone = {**values, "state": "retracted", "reason": "", "due": ""}
         return Change(key=held["key"], before=held["state"], values=gone)
     if held["kind"] in GOES_ALONG:
         return None if held["ehr_id"] else _changed(held, values)
     resource = msgspec.json.decode(held["content"])
-    retracted = None if _is_by_hand(held) else rules.retracted(resource)
+    retracted = None if is_by_hand(held) else rules.retracted(resource)
     if retracted is None:
-        values |= {"state": "manual", "reason": WITHDRAWN_BY_HAND if _is_by_hand(held) else NOT_RETRACTED}
+        values |= {"state": "manual", "reason": WITHDRAWN_BY_HAND if is_by_hand(held) else NOT_RETRACTED}
         retracted = {**resource, "status": "entered-in-error"}  # or gone: what a person shall see to
     return _changed(held, {**values, "content": encode(retracted), "content_hash": content_hash(retracted)})
 
@@ -255,11 +257,12 @@ def _changed(held: _Row, values: dict[str, Any]) -> Change:
     return Change(key=held["key"], before=held["state"], values={**planned, **values})
 
 
-def _may_be_in_chart(held: _Row) -> bool:
+def may_be_in_chart(held: _Row) -> bool:
+    """Whether a request may have brought it into the chart."""
     return bool(held["ehr_id"] or held["sent_hash"] or _is_taken_without_id(held))
 
 
-def _is_by_hand(held: _Row) -> bool:
+def is_by_hand(held: _Row) -> bool:
     """Whether a person brought it into the chart, where we cannot reach it: a second one would stand beside theirs."""
     return BY_HAND in held["reason"] and not held["ehr_id"]
 

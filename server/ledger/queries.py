@@ -84,6 +84,12 @@ class Queries:
         """Return every entry of these responses, in order of response id, then of sending."""
         return sorted(self._read(of(site, outcomes.c.response_id.in_(response_ids))), key=sending_order)
 
+    def being_taken_back(self, site: str, response_ids: Collection[str]) -> list[Entry]:
+        """Return what of these responses was withdrawn, and the chart was not seen to have taken back."""
+        is_open = sa.and_(outcomes.c.is_withdrawn, outcomes.c.state != "retracted")
+        has_status = outcomes.c.kind.not_in(sorted(planning.GOES_ALONG))
+        return self._read(of(site, outcomes.c.response_id.in_(response_ids), is_open, has_status))
+
     def ehr_ids(self, site: str, keys: Iterable[str]) -> dict[str, str]:
         """Return the server's id of each of these keys that it is known for."""
         query = sa.select(outcomes.c.key, outcomes.c.ehr_id).where(

@@ -21,7 +21,19 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from server.ledger import anew, decisions, engine, history, leases, planning, queries, replacements, requests, states
+from server.ledger import (
+    anew,
+    decisions,
+    engine,
+    history,
+    leases,
+    moves,
+    planning,
+    queries,
+    replacements,
+    requests,
+    states,
+)
 from server.ledger.entries import Entry, Settlement, settled, timestamp
 from server.ledger.plan import Plan, changed, withdrawals
 from server.ledger.planning import OUTCOMES, Desired, PlanCounts, Rules
@@ -91,6 +103,13 @@ class Ledger(queries.Queries):
                 counts += Plan.of(connection, site, rules, batch).counts
         return counts
 
+    def of_their_patients(self, site: str, planned: Sequence[Desired]) -> list[Desired]:
+        """Return contents as `plan` takes them: under other keys where a chart may hold them as another patient's."""
+        response_ids = [one.response_id for one in planned if one.response_id]
+        with self._reading.connect() as connection:
+            held = of_responses(connection, site, response_ids)
+        return [moves.of_its_patient(held, one) for one in planned]
+
     def withdraw_all(self, site: str, rules: Rules, reasons: Iterable[tuple[str, str]]) -> int:
         """Take outcomes back, note the responses for the books, and return how many resources that concerns.
 
@@ -133,7 +152,7 @@ class Ledger(queries.Queries):
             says = {key: (one["state"], one["content_hash"]) for key, one in held.items()}
             if any(says[one.key] != (one.state, one.content_hash) for one in refused):
                 return False
-            [desired] = planning.rows(site, document)
+            [desired] = planning.rows(site, moves.of_its_patient(held, document))
             row = planning.in_place_of(held, desired, rules)
             [new], changes = changed(held, [row], rules)
             moment, keys, is_new = self.now(), [one.key for one in refused], new["key"] not in held

@@ -18,6 +18,7 @@ from delivery_world import RULE_SETS, Said, Verdict, World, world
 from ehr_faults import CATALOGUE, Fault
 from ehr_simulator import Request, Simulator
 
+from server.delivery.former import FORMER_FIRST
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
 
 
@@ -39,6 +40,11 @@ def _withdrawn(it: World) -> None:
     _proven(it)
     it.withdraw("r0")
     it.amend("r1", None)
+
+
+def _moved(it: World) -> None:
+    _proven(it)
+    it.move("r0", "p7")
 
 
 def _lost(it: World, fault: str) -> None:
@@ -73,6 +79,7 @@ SCENES: Final[Mapping[str, Callable[[World], None]]] = {
     "planned": _nothing,
     "changed": _amended,
     "withdrawn": _withdrawn,
+    "moved to another patient": _moved,
     "sending": _killed,
     "unknown, stored": lambda it: _lost(it, "reset-after"),
     "unknown, not stored": lambda it: _lost(it, "reset-before"),
@@ -240,7 +247,7 @@ is what waits for something that a person must see to."""
 def unexpected(case: Case, result: Result) -> list[str]:
     """Return what is left for a person although neither the fault, nor the scene, nor the site's rules say so."""
     allowed = LEAVES.get(case.fault, frozenset()) | (_REFUSED if case.scene == "refused" else frozenset())
-    personal = (NOT_AMENDED, NOT_RETRACTED)
+    personal = (NOT_AMENDED, NOT_RETRACTED, FORMER_FIRST)
     return sorted(
         reason for reason in result.reasons if not reason.endswith(personal) and reason.partition(":")[0] not in allowed
     )

@@ -10,7 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -30,7 +30,7 @@ from server.delivery.comparison import differences
 from server.delivery.run import deliver
 from server.jobs import stores
 from server.ledger import Entry, Ledger
-from server.ledger.planning import OUTCOMES, RANKS
+from server.ledger.planning import OUTCOMES, RANKS, Desired, Shaped
 from server.ledger.states import State
 from server.reconcile import reconcile
 from server.sites import profile_of
@@ -162,11 +162,13 @@ class Said:
         answer: to every item; None: to none, so there is no score.
         version: of the response, from 1.
         is_withdrawn: whether it was set to entered-in-error, or deleted.
+        patient: whose it is; empty: whose it was at first, by its number.
     """
 
     answer: int | None
     version: int = 1
     is_withdrawn: bool = False
+    patient: str = ""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -199,6 +201,7 @@ class World:
     Attributes:
         connections: may be changed between deliveries.
         said: what each response says now.
+        merged: whom the source merged into whom, by id; what is in the chart follows that.
     """
 
     def __init__(
@@ -225,6 +228,7 @@ class World:
         self.profile = profile_of(self.site)
         self.origin = origin_of(SITE)
         self.said: dict[str, Said] = {}
+        self.merged: dict[str, str] = {}
         self.was_ledger_lost = False
         self.path = folder / "ledger.sqlite"
         self.ledger = self._opened()
@@ -236,25 +240,33 @@ class World:
 
     def say(self, response_id: str, said: Said) -> None:
         """Let a response say something, and plan what follows from it."""
-        if response_id not in self.said:
-            self._admit(response_id)
+        if response_id not in self.said or said.patient:
+            self._admit(response_id, said)
         self.said[response_id] = said
         self.plan([response_id])
 
     def amend(self, response_id: str, answer: int | None) -> None:
         before = self.said[response_id]
-        self.say(response_id, Said(answer=answer, version=before.version + 1))
+        self.say(response_id, Said(answer=answer, version=before.version + 1, patient=before.patient))
+
+    def move(self, response_id: str, patient: str) -> None:
+        """Let a response be another patient's, as the source corrects whom it was filed for."""
+        before = self.said[response_id]
+        self.say(response_id, replace(before, version=before.version + 1, patient=patient, is_withdrawn=False))
 
     def withdraw(self, response_id: str) -> None:
         before = self.said[response_id]
-        self.say(response_id, Said(answer=before.answer, version=before.version + 1, is_withdrawn=True))
+        self.say(response_id, replace(before, version=before.version + 1, is_withdrawn=True))
 
     def plan(self, response_ids: Sequence[str] = ()) -> None:
         """Plan these responses, or all of them, as a sweep does."""
-        planner = stores.planner(self.ledger, self.site)
+        planner = stores.planner(self.ledger, self.site, self._find_patient)
         ids = list(response_ids or self.said)
         planner.plan(self.device(), [self.outcome(one) for one in ids if not self.said[one].is_withdrawn])
         planner.withdraw_all((one, "status") for one in ids if self.said[one].is_withdrawn)
+
+    def _find_patient(self, patient_id: str) -> str:
+        return self.merged.get(patient_id, patient_id)
 
     def device(self) -> Resource:
         return outcomes.device(self.origin)
@@ -262,11 +274,11 @@ class World:
     def outcome(self, response_id: str) -> Outcome:
         return outcome_of(response_id, self.said[response_id], self.origin)
 
-    def _admit(self, response_id: str) -> None:
-        patient = f"Patient/{patient_of(response_id)}"
-        if self.ehr.chart.last(patient) is None:
-            self.ehr.add_patient(patient_of(response_id))
-        self.ehr.add_encounter(f"e-{response_id}", patient)
+    def _admit(self, response_id: str, said: Said) -> None:
+        patient_id = patient_of(response_id, said)
+        if self.ehr.chart.last(f"Patient/{patient_id}") is None:
+            self.ehr.add_patient(patient_id)
+        self.ehr.add_encounter(encounter_of(response_id, said), f"Patient/{patient_id}")
 
     # --- what the site does
 
@@ -377,6 +389,7 @@ class World:
         unsettled = {one.key for one in self.unsettled()}
         matches = {key: self._matches(one.resource()) for key, one in entries.items()}
         verdict.faults += self._untold(wanted, entries)
+        verdict.faults += self._moved()
         for key, entry in entries.items():
             verdict.faults += self._of_ledger(entry, wanted.get(key))
             found = [reference for reference, _ in matches[key]]
@@ -402,8 +415,27 @@ class World:
         shaped = list(self.profile.shape_device(self.device()))
         for response_id, said in self.said.items():
             if not said.is_withdrawn:
-                shaped += self.profile.shape(self.outcome(response_id))
+                shaped += self._under_its_keys(response_id, self.profile.shape(self.outcome(response_id)), self.merged)
         return {one.resource["id"]: one.resource for one in shaped}
+
+    def _under_its_keys(
+        self, response_id: str, shaped: Sequence[Shaped], merged: Mapping[str, str]
+    ) -> Sequence[Shaped]:
+        """Return resources as the ledger names them once the response was another patient's.
+
+        What a delivery plans by itself knows of nobody who was merged.
+        """
+        patient_id = patient_of(response_id, self.said[response_id])
+        desired = Desired(
+            response_id=response_id,
+            patient_id=patient_id,
+            response_version="",
+            reason="",
+            resources=shaped,
+            was_merged=lambda former: merged.get(former) == patient_id,
+        )
+        [named] = self.ledger.of_their_patients(SITE, [desired])
+        return named.resources
 
     def _standing_in(self, entries: Mapping[str, Entry]) -> dict[str, Resource]:
         """Return, by key, what the documents shall say that stand for refused Observations."""
@@ -412,12 +444,24 @@ class World:
             if one.kind in OUTCOMES and one.state == "refused" and not one.is_withdrawn:
                 refused.setdefault(one.response_id, []).append(one)
         resources = {of: [one.resource() for one in some] for of, some in refused.items()}
-        shaped = (self.profile.stand_in(some, of=f"{SITE}/{of}") for of, some in resources.items())
-        return {one.resource["id"]: one.resource for one in shaped if one and one.resource["id"] in entries}
+        shaped = ((of, self.profile.stand_in(some, of=f"{SITE}/{of}")) for of, some in resources.items())
+        named = [one for of, document in shaped if document for one in self._under_its_keys(of, [document], {})]
+        return {one.resource["id"]: one.resource for one in named if one.resource["id"] in entries}
 
     def _untold(self, wanted: Mapping[str, Resource], entries: Mapping[str, Entry]) -> Iterator[str]:
         for key in wanted.keys() - entries.keys():
             yield f"called for, and not in the ledger: {wanted[key]['resourceType']}"
+
+    def _moved(self) -> Iterator[str]:
+        """Say what the client wrote over with another patient's content."""
+        for reference in dict.fromkeys(one.reference for one in self.ehr.chart.writes()):
+            before = ""
+            for version in self.ehr.chart.history(reference):
+                subject = (version.resource or {}).get("subject", {}).get("reference", "").removeprefix("Patient/")
+                subject = self._find_patient(subject)
+                if version.by == CLIENT and before and subject not in ("", before):
+                    yield f"moved to another patient: {reference.partition('/')[0]}"
+                before = subject or before
 
     def _of_ledger(self, entry: Entry, wanted: Resource | None) -> Iterator[str]:
         """Say what the ledger wants otherwise than the responses do."""
@@ -479,22 +523,26 @@ def outcome_of(response_id: str, said: Said, origin: outcomes.Origin) -> Outcome
     score = msis29.score(answers, "1")
     response = Response(
         response_id=response_id,
-        patient_id=patient_of(response_id),
+        patient_id=patient_of(response_id, said),
         status="completed" if said.version == 1 else "amended",
         version_id=str(said.version),
         moment=Moment(day=date.fromordinal(moment.toordinal()), instant=moment, text=moment.isoformat()),
         instrument_version="1",
-        answered_by=f"Patient/{patient_of(response_id)}",
-        encounter_id=f"e-{response_id}",
+        answered_by=f"Patient/{patient_of(response_id, said)}",
+        encounter_id=encounter_of(response_id, said),
         score=score,
         reason=score.reason,
     )
     return outcomes.build(response, origin)
 
 
-def patient_of(response_id: str) -> str:
-    """Two responses in a row are of one patient."""
-    return f"p{int(response_id.removeprefix('r')) // 2}"
+def patient_of(response_id: str, said: Said | None = None) -> str:
+    """Two responses in a row are of one patient, unless they say otherwise."""
+    return said.patient if said and said.patient else f"p{int(response_id.removeprefix('r')) // 2}"
+
+
+def encounter_of(response_id: str, said: Said) -> str:
+    return f"e-{response_id}-{said.patient}" if said.patient else f"e-{response_id}"
 
 
 @contextmanager

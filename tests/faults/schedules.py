@@ -19,6 +19,7 @@ from typing import Final
 from delivery_world import RULE_SETS, Said, Verdict, World, world
 from ehr_simulator import Simulator
 
+from server.delivery.former import FORMER_FIRST
 from server.ledger.planning import NOT_AMENDED, NOT_RETRACTED
 
 LONGEST: Final = 14
@@ -102,7 +103,7 @@ class Schedule:
         return {
             self._new: 3, self._amend: 4, self._withdraw: 2, self._reinstate: 2, self._deliver: 6, self._faulty: 8,
             self._kill: 4, self._foreign: 1, self._reconcile: 3, self._repair: 2, self._wait: 2, self._copy_ledger: 1,
-            self._lose_ledger: 1,
+            self._lose_ledger: 1, self._move: 2,
         }  # fmt: skip
 
     def _step(self, words: str) -> None:
@@ -123,6 +124,12 @@ class Schedule:
             answer = self._draw.choice(ANSWERS)
             self._step(f"{response_id} is amended to {answer}")
             self._it.amend(response_id, answer)
+
+    def _move(self) -> None:
+        if response_id := self._one(is_withdrawn=False):
+            patient = self._draw.choice(("p0", "p1", "p8"))
+            self._step(f"{response_id} is patient {patient}'s")
+            self._it.move(response_id, patient)
 
     def _withdraw(self) -> None:
         if response_id := self._one(is_withdrawn=False):
@@ -206,7 +213,7 @@ class Schedule:
         self._it.lose_ledger(copy)
 
 
-_NOT_PERMITTED: Final = {f"manual: {NOT_AMENDED}", f"manual: {NOT_RETRACTED}"}
+_NOT_PERMITTED: Final = {f"manual: {NOT_AMENDED}", f"manual: {NOT_RETRACTED}", f"planned: {FORMER_FIRST}"}
 """What is left where the site takes no change of what was written."""
 
 

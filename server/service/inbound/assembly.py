@@ -142,7 +142,7 @@ def _worker(
     reader = InboxReader(
         inbox=kept.inbox,
         read=lambda body: intake.read_response(built.mapping, body, read.find),
-        planner=stores.planner(kept.ledger, site),
+        planner=stores.planner(kept.ledger, site, stores.staged_patients(kept.warehouse, site, built.mapping)),
         origin=built.origin,
         read_other=lambda kind, name, body: _problem(read(kind, name, body)),
         keep=lambda bodies: kept.warehouse.store(site.name, bodies),
