@@ -187,7 +187,7 @@ def open_sqlite(path: Path, metadata: sa.MetaData, schema_version: int) -> sa.En
         InputError: it cannot be opened, is no database, or was written by another version.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         engine = sqlite_engine(path)
         with engine.begin() as connection:
             found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

@@ -112,7 +112,7 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
 
 def _of_file(path: Path) -> sa.Engine:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InputError(path=str(path), problem=_NOT_OPENED) from error
     return sqlite_engine(path)

@@ -26,7 +26,7 @@ def read_or_make(folder: Path) -> bytes:
     """
     path = folder / FILE_NAME
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             _make(path)
         text = path.read_text(encoding="ascii", errors="replace").strip()

@@ -34,7 +34,7 @@ class AuditTrail:
     def __init__(self, path: Path, *, most_bytes: int, now: Callable[[], datetime]) -> None:
         self.path, self._most_bytes, self._now = path, most_bytes, now
         self._lock, self._descriptor, self._is_dirty = threading.Lock(), -1, False
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._guard = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
     def append(self, event: Resource) -> None:

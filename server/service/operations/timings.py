@@ -86,6 +86,7 @@ def folder_of(state_folder: Path, service: int) -> Path:
         state_folder: of the installation.
         service: pid that all of its processes share: of their parent, or of the only one.
     """
+    state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = state_folder / "metrics"
     for old in folder.glob("*"):
         if old.name != str(service) and not _is_running(old.name):
