@@ -16,8 +16,11 @@ from server.service.operation_outcome import Refusal, operation_outcome, outcome
 _STORED: Final = operation_outcome(
     "information",
     "informational",
-    "stored; if it is a usable MSIS-29 response, its outcome is planned and delivered now",
+    "stored; its outcome is planned and delivered now",
 )
+_STORED_ONLY: Final = operation_outcome("information", "informational", "stored")
+NO_OUTCOME: Final = "no outcome comes of it"
+"""Begins the note on a response that calls for no outcome; any other note says what its outcome lacks or waits for."""
 _KEPT: Final = operation_outcome("information", "informational", "stored; the next run of the study reads it")
 _SET_ASIDE: Final = (
     "stored, but set aside and not used until a person has it taken again; staff see it in the quarantine"
@@ -26,6 +29,8 @@ _SUPERSEDED: Final = (
     "stored, but not used: a version that came before has a higher meta.versionId or a later meta.lastUpdated and "
     "counts; a QuestionnaireResponse that names the latest version by If-Match counts whatever its meta says"
 )
+_RESPONSE_TYPE: Final = b'"batch-response"'  # a transaction or a message is refused as a whole
+_REFUSALS: Final = ("4", "5")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _STORED_BYTES: Final = _encoder.encode(_STORED)
 
@@ -96,6 +101,17 @@ def as_result(answer: Answer) -> bytes:
     return bundle("batch-response", [{"response": response}]).body
 
 
+def has_refusal(body: bytes) -> bool:
+    """Whether an answer, or the result of a request that was worked on later, says of any entry that it is refused.
+
+    What is refused now may be taken in the next moment, when its patient is there; so such an answer is no last word.
+    """
+    if _RESPONSE_TYPE not in body:
+        return False
+    entries = msgspec.json.decode(body).get("entry", [])
+    return any(entry.get("response", {}).get("status", "")[:1] in _REFUSALS for entry in entries)
+
+
 def status_line(status: int) -> str:
     """Return a status with its words: `201 Created`."""
     return f"{status} {HTTPStatus(status).phrase}"
@@ -115,6 +131,7 @@ def _outcome(receipt: Receipt, note: str) -> Resource:
         return _KEPT
     if not note:
         return _STORED
-    [stored] = _STORED["issue"]
-    [held] = operation_outcome("warning", "suppressed", note)["issue"]
-    return {"resourceType": "OperationOutcome", "issue": [stored, held]}
+    [stored] = _STORED_ONLY["issue"]
+    code = "business-rule" if note.startswith(NO_OUTCOME) else "suppressed"
+    [told] = operation_outcome("warning", code, note)["issue"]
+    return {"resourceType": "OperationOutcome", "issue": [stored, told]}

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from integration.intake import RejectedError
-from server.service.inbound import submission
+from server.service.inbound import answers, statements, submission
 from server.service.inbound.counting import Sent, newest_of
 from server.service.inbound.deposits import (
     ANOTHERS,
@@ -26,9 +26,9 @@ from server.service.inbound.deposits import (
     Unit,
     VersionConflictError,
 )
-from server.service.inbound.schema import arrivals, deferred, exchanges, replay_keys
 
 _PARAMETERS: Final = 500
+_LATER: Final = 202
 MAY_MOVE: Final = frozenset(("loopback", "pull"))
 """Whose resources may say that another source's resource is about another patient: this machine, and the EHR."""
 _Identity = tuple[str, str]
@@ -88,7 +88,7 @@ class Commit:
                 results.append(self._take(unit))
             except (VersionConflictError, KeyReusedError) as error:
                 results.append(error)
-        for insert, name in _INSERTS:
+        for insert, name in statements.INSERTS:
             if self._rows[name]:
                 self._connection.execute(insert, self._rows[name])
         return results
@@ -105,11 +105,24 @@ class Commit:
     def _replay(self, unit: Unit) -> Answer | None:
         for key in unit.keys:
             found = self._known.keys.get(key.digest)
-            if found and key.is_promise and found[0] != unit.content_hash:
+            if found and key.is_promise and found[0] != (key.content_hash or unit.content_hash):
                 raise KeyReusedError
-            if found:
+            if found and self._is_given_again(unit, found[1]):
                 return found[1]
         return self._first_answer(unit)
+
+    def _is_given_again(self, unit: Unit, answer: Answer) -> bool:
+        """Whether a repetition gets this answer; else what was refused of it is judged anew.
+
+        Whoever wants to be answered now is not sent to where a result will be.
+        """
+        if answer.status != _LATER:
+            return not answers.has_refusal(answer.body)
+        if unit.later is None:
+            return False
+        name = answer.headers["Content-Location"].rpartition("/")[2]
+        row = self._connection.execute(statements.RESULT, {"site": self._site, "id": name}).first()
+        return row is None or row.is_open or (row.status < 400 and not answers.has_refusal(row.result))
 
     def _take(self, unit: Unit) -> Taken:
         if (first := self._replay(unit)) is not None:
@@ -122,7 +135,8 @@ class Commit:
 
     def _first_answer(self, unit: Unit) -> Answer | None:
         """Return the answer that this content got before; of several, the one to a request of the same id."""
-        found = self._known.exchanges.get(unit.content_hash, []) if unit.content_hash else []
+        known = self._known.exchanges.get(unit.content_hash, []) if unit.content_hash else []
+        found = [one for one in known if self._is_given_again(unit, one[2])]
         if not found or any(self._is_return(unit, deposit) for deposit in unit.deposits):
             return None
         return next((answer for _, request_id, answer in found if request_id == unit.request_id), found[-1][2])
@@ -137,7 +151,8 @@ class Commit:
         held = self._known.contents.get((identity, deposit.content_hash))
         if held is None or held.problem or held.version == latest:
             return False
-        return deposit.expected_version == latest or any(key.is_promise for key in unit.keys)
+        is_new = any(key.is_promise and key.digest not in self._known.keys for key in unit.keys)
+        return deposit.expected_version == latest or is_new
 
     def _receipts(self, unit: Unit) -> tuple[list[Receipt], list[dict[str, Any]]]:
         """Give each deposit its version; what they change of what is known is undone if one conflicts."""
@@ -180,7 +195,7 @@ class Commit:
         if last["version"] == 1 or last["problem"]:
             return False
         kind, name = last["resource_type"], last["resource_id"]
-        found = self._connection.execute(_SENT, {"site": self._site, "type": kind, "id": name}).mappings()
+        found = self._connection.execute(statements.SENT, {"site": self._site, "type": kind, "id": name}).mappings()
         waiting = (row for row in (*self._rows["arrival"], *rows) if row["resource_id"] == name)
         new = ({**row, "sequence": 0} for row in waiting if row["resource_type"] == kind and not row["problem"])
         sent = [Sent(**{field: row[field] for field in Sent.__slots__}) for row in (*found, *new)]
@@ -207,7 +222,7 @@ class Commit:
     def _holder(self, identity: _Identity, version: int) -> _Holder:
         kind, name = identity
         parameters = {"site": self._site, "type": kind, "id": name, "version": version}
-        row = self._connection.execute(_HOLDER, parameters).one()
+        row = self._connection.execute(statements.HOLDER, parameters).one()
         return _Holder(row.caller, submission.subject_of(row.body))
 
     def _hold(self, unit: Unit, deposit: Deposit, receipt: Receipt) -> Callable[[], object]:
@@ -224,6 +239,10 @@ class Commit:
         return lambda: [one() for one in undo]
 
     def _remember(self, unit: Unit, answer: Answer) -> None:
+        """Keep an answer for repetitions; one that refuses something only if it came with a new key."""
+        keys = [key for key in unit.keys if key.digest not in self._known.keys]
+        if answers.has_refusal(answer.body) and not any(key.is_promise for key in keys):
+            return
         exchange = self._new_id()
         known, headers = self._known, msgspec.json.encode(answer.headers).decode()
         common = {"site": self._site, "caller": unit.caller, "received": self._now}
@@ -232,10 +251,11 @@ class Commit:
              "status": answer.status, "headers": headers, "body": answer.body}
         )  # fmt: skip
         known.exchanges.setdefault(unit.content_hash, []).append((exchange, unit.request_id, answer))
-        for key in unit.keys:
-            row = {"key": key.digest, "content_hash": unit.content_hash, "exchange": exchange}
+        for key in keys:
+            content = key.content_hash or unit.content_hash
+            row = {"key": key.digest, "content_hash": content, "exchange": exchange}
             self._rows["key"].append({"site": self._site, **row})
-            known.keys[key.digest] = unit.content_hash, answer
+            known.keys[key.digest] = content, answer
         if unit.later:
             later = {"id": unit.later.id, "request": unit.later.request, "body": unit.later.body}
             self._rows["deferred"].append({**common, **later, "is_open": True, "status": 0, "result": b""})
@@ -271,17 +291,17 @@ class Commit:
 
     def _exchanges(self, contents: Iterable[str]) -> dict[str, list[tuple[str, str, Answer]]]:
         found: dict[str, list[tuple[str, str, Answer]]] = {}
-        for row in self._rows_of(_EXCHANGES, contents):
+        for row in self._rows_of(statements.EXCHANGES, contents):
             found.setdefault(row.content_hash, []).append((row.id, row.request_id, _answer(row)))
         return found
 
     def _keys(self, digests: Iterable[str]) -> dict[str, tuple[str, Answer]]:
-        return {row.key: (row.content_hash, _answer(row)) for row in self._rows_of(_KEYS, digests)}
+        return {row.key: (row.content_hash, _answer(row)) for row in self._rows_of(statements.KEYS, digests)}
 
     def _contents(self, contents: Iterable[str]) -> dict[tuple[_Identity, str], _Held]:
         return {
             ((row.resource_type, row.resource_id), row.content_hash): _Held(row.version, row.problem)
-            for row in self._rows_of(_CONTENTS, contents)
+            for row in self._rows_of(statements.CONTENTS, contents)
         }
 
     def _latest(self, identities: Iterable[_Identity]) -> tuple[dict[_Identity, int], dict[_Identity, int]]:
@@ -292,7 +312,7 @@ class Commit:
         for kind, name in identities:
             by_type.setdefault(kind, []).append(name)
         for kind, names in by_type.items():
-            for row in self._rows_of(_LATEST, names, type=kind):
+            for row in self._rows_of(statements.LATEST, names, type=kind):
                 found[kind, row.resource_id] = row.latest
                 usable[kind, row.resource_id] = row.usable or 0
         return found, usable
@@ -320,69 +340,5 @@ def _put(mapping: dict[_K, _V], key: _K, value: _V) -> Callable[[], object]:
     return take_back
 
 
-def _among(column: sa.Column[str]) -> sa.ColumnElement[bool]:
-    return column.in_(sa.bindparam("values", expanding=True))
-
-
-_SITE: Final[sa.BindParameter[str]] = sa.bindparam("site")
-_IS_SET_ASIDE: Final = arrivals.c.state == "quarantined"
-_ANSWER: Final = (exchanges.c.status, exchanges.c.headers, exchanges.c.body)
-# Written once: to put a statement together costs more than to run it.
-_EXCHANGES: Final = (
-    sa.select(exchanges.c.content_hash, exchanges.c.id, exchanges.c.request_id, *_ANSWER)
-    .where(exchanges.c.site == _SITE, _among(exchanges.c.content_hash))
-    .order_by(exchanges.c.received)
-)
-_KEYS: Final = (
-    sa.select(replay_keys.c.key, replay_keys.c.content_hash, *_ANSWER)
-    .join(exchanges, exchanges.c.id == replay_keys.c.exchange)
-    .where(replay_keys.c.site == _SITE, _among(replay_keys.c.key))
-)
-_CONTENTS: Final = (
-    sa.select(
-        arrivals.c.resource_type,
-        arrivals.c.resource_id,
-        arrivals.c.content_hash,
-        arrivals.c.version,
-        sa.case((_IS_SET_ASIDE, arrivals.c.problem), else_="").label("problem"),
-    )
-    .where(arrivals.c.site == _SITE, _among(arrivals.c.content_hash))
-    .order_by(arrivals.c.version)
-)
-_SENT: Final = (
-    sa.select(*(arrivals.c[name] for name in Sent.__slots__))
-    .where(
-        arrivals.c.site == _SITE,
-        arrivals.c.resource_type == sa.bindparam("type"),
-        arrivals.c.resource_id == sa.bindparam("id"),
-        arrivals.c.state != "quarantined",
-    )
-    .order_by(arrivals.c.sequence)
-)
-_LATEST: Final = (
-    sa.select(
-        arrivals.c.resource_id,
-        sa.func.max(arrivals.c.version).label("latest"),
-        sa.func.max(sa.case((~_IS_SET_ASIDE, arrivals.c.version))).label("usable"),
-    )
-    .where(arrivals.c.site == _SITE, arrivals.c.resource_type == sa.bindparam("type"), _among(arrivals.c.resource_id))
-    .group_by(arrivals.c.resource_id)
-)
-_HOLDER: Final = sa.select(arrivals.c.caller, arrivals.c.body).where(
-    arrivals.c.site == _SITE,
-    arrivals.c.resource_type == sa.bindparam("type"),
-    arrivals.c.resource_id == sa.bindparam("id"),
-    arrivals.c.version == sa.bindparam("version"),
-)
-
-
 def _answer(row: sa.Row[Any]) -> Answer:
     return Answer(status=row.status, headers=msgspec.json.decode(row.headers), body=row.body)
-
-
-_INSERTS: Final = (
-    (arrivals.insert(), "arrival"),
-    (exchanges.insert(), "exchange"),
-    (replay_keys.insert(), "key"),
-    (deferred.insert(), "deferred"),
-)

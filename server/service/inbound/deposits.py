@@ -96,10 +96,12 @@ class Key:
     Attributes:
         digest: of kind, sender and value.
         is_promise: with other content it is refused (an Idempotency-Key), not taken for something new.
+        content_hash: of what it promises; empty: the unit's.
     """
 
     digest: str
     is_promise: bool = False
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

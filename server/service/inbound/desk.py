@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -109,8 +109,8 @@ class Desk:
         name = self.new_id()
         answer = Answer(status=202, headers={"Content-Location": f"{sent.base_url}/_async/{name}"})
         later_hash = submission.digest_of("later", sent.caller, content_hash)
-        later = Later(id=name, request=msgspec.json.encode(sent).decode(), body=body)
-        unit = self._unit(sent, later_hash, [], lambda _: answer, keys=_keys(sent), later=later)
+        later = Later(id=name, request=msgspec.json.encode(replace(sent, is_deferred=True)).decode(), body=body)
+        unit = self._unit(sent, later_hash, [], lambda _: answer, keys=_keys(sent, content_hash), later=later)
         return _committed(unit, self.commit.take)
 
     def _take_resource(self, sent: Sent, body: bytes, allow: Allow, commit: Callable[[Unit], Taken]) -> Taken:
@@ -194,7 +194,7 @@ class Desk:
         try:
             found = judged(bundle, self.read, self.withheld, allow, is_poison_kept=sent.is_poison_kept)
         except DeliveryError:
-            if bundle.header is None:
+            if bundle.header is None or sent.is_deferred:
                 raise
             return Taken(answer=messages.transient(bundle.header, sent.base_url, self.new_id))
         refused = next((one.refusal for one in found if one.refusal), None)
@@ -292,11 +292,11 @@ def _deposit(one: Submission, expected: int | None, problem: str) -> Deposit:
     )
 
 
-def _keys(sent: Sent) -> list[Key]:
+def _keys(sent: Sent, content_hash: str = "") -> list[Key]:
     if not sent.idempotency_key:
         return []
     digest = submission.digest_of("idempotency", sent.caller, sent.idempotency_key)
-    return [Key(digest=digest, is_promise=True)]
+    return [Key(digest=digest, is_promise=True, content_hash=content_hash)]
 
 
 def _keys_of(sent: Sent, one: Submission) -> list[Key]:

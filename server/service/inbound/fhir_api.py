@@ -9,6 +9,7 @@ from typing import Final
 from flask import Blueprint, Response, g, request
 from msgspec import json
 from werkzeug.exceptions import NotFound
+from werkzeug.routing import BaseConverter
 
 from integration.service_settings import Interaction
 from integration.sources.resource_types import RESOURCE_TYPES
@@ -32,10 +33,18 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _OTHER_TYPES: Final = sorted(RESOURCE_TYPES - set(INPUT_TYPES) - {"Bundle"})
 
 
+class _Name(BaseConverter):
+    """A path's part that names a resource; one that begins with `$` names an operation."""
+
+    regex = r"[^/$][^/]*"
+
+
 def blueprint(services: Services) -> Blueprint:
     """Build the routes below /fhir."""
     api = Blueprint("fhir", __name__, url_prefix=PREFIX)
     negotiated_without = {"fhir.hint", "fhir.hint_resource"}
+
+    api.record_once(lambda state: state.app.url_map.converters.update(name=_Name))
 
     @api.before_request
     def _require_acceptable() -> None:
@@ -61,7 +70,7 @@ def _add_taking(api: Blueprint, services: Services) -> None:
             raise RefusedError(400, "conditional create is not supported: a repetition is known by its content")
         return _taken(services, "resource", resource_type)
 
-    @api.put("/<any({}):resource_type>/<resource_id>".format(", ".join((*INPUT_TYPES, *_OTHER_TYPES))))
+    @api.put("/<any({}):resource_type>/<name:resource_id>".format(", ".join((*INPUT_TYPES, *_OTHER_TYPES))))
     def update(resource_type: str, resource_id: str) -> Response:
         return _taken(services, "resource", resource_type, resource_id)
 
@@ -110,7 +119,7 @@ def _allow(interaction: Interaction, resource_type: str) -> None:
 def _add_reading(api: Blueprint, services: Services) -> None:
     types = ", ".join(INPUT_TYPES)
 
-    @api.get(f"/<any({types}):resource_type>/<resource_id>")
+    @api.get(f"/<any({types}):resource_type>/<name:resource_id>")
     def read(resource_type: str, resource_id: str) -> Response:
         return _version(services, resource_type, resource_id, None)
 
@@ -159,7 +168,7 @@ def _add_hints(api: Blueprint, services: Services) -> None:
         caller.require("update", RESPONSE)
         if site != services.inbound.inbox.site:
             raise NotFound
-        services.inbound.is_hinted.set()
+        services.inbound.hint()
         services.wake()
         return Response(status=200)
 
@@ -204,7 +213,7 @@ def _body(services: Services) -> bytes:
 
 def _idempotency_key() -> str:
     key = request.headers.get("Idempotency-Key", "")
-    if key and not _KEY.fullmatch(key):
+    if "Idempotency-Key" in request.headers and not _KEY.fullmatch(key):
         raise RefusedError(400, "an Idempotency-Key has 1 to 255 visible ASCII characters")
     return key
 

@@ -28,6 +28,7 @@ class Sent:
         if_match: as sent.
         idempotency_key: as sent; empty: none.
         is_minimal: whether the sender wants no body for one resource.
+        is_deferred: whether it is taken up later, when nobody waits for the answer; it can then be put off again.
     """
 
     kind: Kind
@@ -40,3 +41,4 @@ class Sent:
     if_match: str = ""
     idempotency_key: str = ""
     is_minimal: bool = False
+    is_deferred: bool = False

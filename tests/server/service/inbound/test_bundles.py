@@ -207,6 +207,44 @@ def test_a_bundle_sent_again_gets_its_first_answer(service: Any, body: Any) -> N
     assert service.inbox.counts() == {"received": 2}
 
 
+@pytest.mark.parametrize("kind", ["batch", "collection"])
+@pytest.mark.parametrize("again", [{}, {"Idempotency-Key": "new"}, {"Idempotency-Key": "old"}])
+def test_what_was_refused_of_a_bundle_is_judged_anew(service: Any, body: Any, kind: str, again: dict[str, str]) -> None:
+    waits = response(body, id="b", subject={"reference": "Patient/new"})
+    named = {"identifier": {"system": "urn:x", "value": "1"}}
+    sent = bundle(entry(response(body, id="a")), entry(waits), kind=kind, **named)
+    first = post(service, sent, **{"Idempotency-Key": "old"})
+    service.patients.add("new")
+
+    second = post(service, sent, **again)
+    third = post(service, sent, **again)
+
+    assert [statuses(one) for one in (first, second)] == [["201", "422"], ["201", "201"]]
+    assert third.data == second.data
+    assert service.inbox.counts() == {"received": 2}
+
+
+def test_what_was_stored_of_a_refused_bundle_does_not_undo_what_came_later(service: Any, body: Any) -> None:
+    bad = response(body, id="b", subject=None)
+    sent = bundle(entry(response(body, id="a")), entry(bad), kind="batch")
+    post(service, sent, **{"Idempotency-Key": "k"})
+    service.put("a", body(id="a", answer=4))
+
+    post(service, sent, **{"Idempotency-Key": "k"})
+
+    assert service.inbox.version("QuestionnaireResponse", "a").version == 2
+
+
+def test_a_key_of_a_refused_bundle_is_not_for_other_content(service: Any, body: Any) -> None:
+    bad = response(body, id="b", subject=None)
+    post(service, bundle(entry(bad), kind="batch"), **{"Idempotency-Key": "k"})
+
+    answer = post(service, bundle(entry(response(body)), kind="batch"), **{"Idempotency-Key": "k"})
+
+    assert answer.status_code == 422
+    assert service.inbox.counts() == {}
+
+
 def test_a_bundle_of_a_known_identifier_is_a_repetition_only_if_it_says_the_same(service: Any, body: Any) -> None:
     named = {"identifier": {"system": "urn:x", "value": "1"}}
     first = post(service, bundle(entry(response(body)), timestamp="2012-06-01T12:00:00Z", **named))

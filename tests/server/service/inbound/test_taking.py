@@ -114,8 +114,19 @@ def test_an_idempotency_key_is_its_senders_own(service: Any, body: Any, as_calle
     assert service.post(body(answer=4), **{"Idempotency-Key": "k-1"}).status_code == 200
 
 
-def test_a_key_that_no_header_should_hold_is_refused(service: Any, body: Any) -> None:
-    assert service.post(body(), **{"Idempotency-Key": "x" * 256}).status_code == 400
+@pytest.mark.parametrize("key", ["x" * 256, "", "two words"])
+def test_a_key_that_no_header_should_hold_is_refused(service: Any, body: Any, key: str) -> None:
+    assert service.post(body(), **{"Idempotency-Key": key}).status_code == 400
+
+
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_an_operation_is_no_resource(service: Any, body: Any, method: str) -> None:
+    path = "/fhir/QuestionnaireResponse/$extract"
+
+    answer = service.client.open(path, method=method, data=body(), headers=FHIR)
+
+    assert answer.status_code == 405
+    assert set(service.client.options(path).headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
 def test_a_request_id_that_never_changes_is_no_repetition_of_other_content(service: Any, body: Any) -> None:
@@ -454,6 +465,65 @@ def test_a_repetition_of_what_is_taken_later_gets_the_same_place(service: Any, b
     again = service.post(body(), **headers)
 
     assert again.headers["Content-Location"] == first.headers["Content-Location"]
+    assert service.inbox.counts() == {"received": 1}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+@pytest.mark.parametrize("in_bundle", [False, True])
+def test_what_was_taken_later_and_refused_is_taken_again(
+    service: Any, body: Any, headers: dict[str, str], in_bundle: bool
+) -> None:
+    resource = json.loads(body(subject={"reference": "Patient/new"}))
+    path, sent = ("/fhir", as_bundle(resource, "batch")) if in_bundle else (f"/fhir/{RESPONSE}", json.dumps(resource))
+
+    def post() -> str:
+        later = FHIR | {"Prefer": "respond-async"} | headers
+        place = service.client.post(path, data=sent, headers=later).headers["Content-Location"]
+        return str(place.removeprefix("http://localhost"))
+
+    first = post()
+    waiting = post()
+    service.services.inbound.take_deferred()
+    service.patients.add("new")
+    again = post()
+    service.services.inbound.take_deferred()
+
+    [entry] = service.client.get(again).get_json(force=True)["entry"]
+    assert waiting == first != again
+    assert post() == again
+    assert entry["response"]["status"] == "201 Created"
+    assert service.inbox.counts() == {"received": 1}
+
+
+def test_a_message_that_is_taken_later_waits_while_its_patient_cannot_be_asked_for(service: Any, body: Any) -> None:
+    header = {"resourceType": "MessageHeader", "eventUri": "urn:x", "source": {"endpoint": "urn:y"}}
+    entries = [{"resource": header}, {"resource": json.loads(body())}]
+    sent = json.dumps({"resourceType": "Bundle", "type": "message", "entry": entries})
+    taken = service.client.post("/fhir/$process-message", data=sent, headers=FHIR | {"Prefer": "respond-async"})
+    status = taken.headers["Content-Location"].removeprefix("http://localhost")
+
+    def away(*_: object) -> Any:
+        raise ServerUnreachableError(url="http://example.invalid", problem="no answer")
+
+    inbound = service.services.inbound
+    dataclasses.replace(inbound, desk=dataclasses.replace(inbound.desk, read=away)).take_deferred()
+    waits = service.client.get(status)
+    inbound.take_deferred()
+
+    assert waits.status_code == 202
+    assert service.client.get(status).get_json(force=True)["entry"][0]["resource"]["response"]["code"] == "ok"
+    assert service.inbox.counts() == {"received": 1}
+
+
+def test_a_key_of_what_is_taken_later_is_good_for_the_same_content_at_once(service: Any, body: Any) -> None:
+    key = {"Idempotency-Key": "k"}
+    service.post(body(), Prefer="respond-async", **key)
+
+    at_once = service.post(body(), **key)
+    other = service.post(body(answer=4), **key)
+    service.services.inbound.take_deferred()
+
+    assert (at_once.status_code, other.status_code) == (201, 422)
     assert service.inbox.counts() == {"received": 1}
 
 
