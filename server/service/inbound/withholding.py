@@ -1,4 +1,4 @@
-"""What a site's safeguards will keep from being written, as far as that can be told when a response comes."""
+"""What will not be written of a response, as far as that can be told when it comes: by its content, or a safeguard."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from integration.records import Response
 from integration.settings import Site
 from server.delivery.safeguards import LABELLED, NOT_RELEASED, OPTED_OUT
 from server.ledger import Ledger
+from server.service.inbound.answers import NO_OUTCOME
 
 _REMEMBERED_SECONDS: Final = 5.0
+_WITHDRAWN: Final = "entered-in-error"  # an outcome that was written is taken back
 
 
 class Withholding:
-    """Says what holds a response's outcome back; the safeguards of the delivery decide, and look again each time.
+    """Says what a response's sender should know of its outcome: that there is none, no score in it, or what holds it.
+
+    The safeguards of the delivery decide what is held, and look again each time.
 
     Args:
         ledger: where is kept what was released.
@@ -30,9 +34,13 @@ class Withholding:
         self._until = float("-inf")
 
     def __call__(self, response: Response) -> str:
-        """Return why a response's outcome will not be written yet; empty if nothing is known to hold it."""
+        """Return why a response has no outcome, or none with a score, or none that is written yet; empty: it has."""
         if not response.has_outcome:
-            return ""
+            return "" if response.status == _WITHDRAWN else f"{NO_OUTCOME}: {response.reason}"
+        no_score = f"its outcome holds no score: {response.reason}" if response.reason else ""
+        return "; ".join(filter(None, (no_score, self._held_by(response))))
+
+    def _held_by(self, response: Response) -> str:
         if self._clock() >= self._until:
             self._look()
         if response.patient_id in self._opted_out:
