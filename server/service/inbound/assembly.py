@@ -160,11 +160,16 @@ def _worker(
         reader,
         deliver,
         read_back=reading_back,
-        before=(built.note_hints, built.take_deferred, lambda: puller.pull(client)),
+        before=(built.note_hints, built.take_deferred, lambda: puller.pull(client), built.note_hints),
         is_leader=leadership.is_leader,
         is_busy=built.desk.commit.is_busy,
     )
-    return Worker(step, poll=has_work, on_start=leadership.start, on_stop=leadership.stop)
+
+    def begin() -> None:
+        leadership.start()
+        kept.inbox.pulls.ask_again()
+
+    return Worker(step, poll=has_work, on_start=begin, on_stop=leadership.stop)
 
 
 def _problem(read: Response | Rejection | None) -> Rejection | None:

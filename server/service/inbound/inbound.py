@@ -33,7 +33,7 @@ class Inbound:
         desk: takes it.
         mapping: the study.
         origin: the site and what computes, as of now.
-        is_hinted: set when somebody hints that something changed at the site.
+        is_hinted: set when somebody hints, while a pull is asked for or runs, that something changed at the site.
     """
 
     inbox: Inbox
@@ -41,6 +41,20 @@ class Inbound:
     mapping: Mapping
     origin: Callable[[], Origin]
     is_hinted: threading.Event = field(default_factory=threading.Event)
+
+    def hint(self) -> None:
+        """Have the site asked for what changed; when this returns, no crash undoes that.
+
+        In a storm of hints few write: while a pull is asked for, it is enough that another is noted when that ends. If
+        it does not end, because the process is killed, it is made again.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, LedgerError: the disk or the database refuses.
+        """
+        if self.inbox.pulls.wanted() is None:
+            self.inbox.pulls.ask()
+        else:
+            self.is_hinted.set()
 
     def note_hints(self) -> None:
         """Ask for a pull, durably, if anybody hinted at one since the last time; however often."""

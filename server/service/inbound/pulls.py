@@ -39,6 +39,12 @@ class Pulls:
         if not is_there:
             self._make()
 
+    def ask_again(self) -> None:
+        """Ask for a pull, durably, if there ever was one: hints may have come while nobody listened."""
+        known = pulls.update().where(pulls.c.site == self._site).values(asked=pulls.c.asked + 1)
+        with self._writing.begin() as connection:
+            connection.execute(known)
+
     def wanted(self) -> Wanted | None:
         """Return the pull that is asked for and was not made since; None if none is."""
         query = sa.select(pulls).where(pulls.c.site == self._site, pulls.c.asked > pulls.c.served)

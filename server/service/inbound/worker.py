@@ -162,7 +162,7 @@ class Worker:
         return self._stopping.is_set()
 
     def _run(self) -> None:
-        self._on_start()
+        self._tried(lambda: bool(self._on_start()))
         while not self._stopping.is_set():
             self._woken.clear()
             self._went_well = self._tried(self._step)

@@ -86,7 +86,31 @@ def test_a_rest_hook_with_its_payload_is_a_hint_and_its_payload_is_not_believed(
 
     assert answer.status_code == 200
     assert service.inbox.counts() == {}
-    assert service.services.inbound.is_hinted.is_set()
+    assert service.inbox.pulls.wanted() is not None
+
+
+def test_a_hint_that_was_answered_outlives_the_process(service: Any) -> None:
+    hint(service)
+    during = service.inbox.pulls.wanted()
+    hint(service)  # while that pull runs
+    service.services.inbound.note_hints()
+    service.inbox.pulls.served(during, "2012-06-01T11:30:00+00:00")
+
+    assert during.asked == 1
+    assert service.inbox.pulls.wanted().asked == 2
+
+
+def test_a_site_that_hinted_before_is_asked_at_every_start_and_another_never(service: Any) -> None:
+    pulls = service.inbox.pulls
+
+    pulls.ask_again()
+    never = pulls.wanted()
+    pulls.ask()
+    pulls.served(pulls.wanted(), "")
+    pulls.ask_again()
+
+    assert never is None
+    assert pulls.wanted() is not None
 
 
 def test_a_hint_of_a_site_that_nobody_knows_is_refused(service: Any) -> None:
