@@ -72,13 +72,13 @@ def test_the_overview_tells_that_the_ehr_could_not_be_reached(planned: Any) -> N
 
 
 def test_the_overview_tells_how_the_site_stands(refused: Any) -> None:
-    refused.ledger.decisions.set_breaker("north", Breaker(failures=1, open_until="2999-01-01T00:00:00.000Z"))
+    refused.ledger.decisions.set_breaker("north", Breaker(failures=1, open_until="2012-06-01T12:10:00.000Z"))
 
     page = get(refused, "/")
 
     assert "6 of them" in page
     assert 'aria-label="5 pending, 1 refused"' in page
-    assert "left alone until 2999-01-01 00:00:00 UTC" in page
+    assert "left alone until 2012-06-01 12:10:00 UTC" in page
     assert "2 responses: 2 scored" in page
 
 
