@@ -46,7 +46,7 @@ def test_the_service_is_healthy_while_its_worker_works(service: Any) -> None:
 
 
 def test_the_service_is_ready_while_its_stores_can_be_written_and_the_ehr_is_no_reason_not_to_be(service: Any) -> None:
-    service.ledger.decisions.set_breaker("north", Breaker(failures=2, open_until="2999-01-01T00:00:00.000Z"))
+    service.ledger.decisions.set_breaker("north", Breaker(failures=2, open_until="2012-06-01T12:10:00.000Z"))
 
     answer = service.client.get("/readyz")
 
@@ -59,7 +59,7 @@ def test_the_service_is_ready_while_its_stores_can_be_written_and_the_ehr_is_no_
             "last_contact": None,
             "failed_contact": None,
             "breaker": "open",
-            "breaker_open_until": "2999-01-01T00:00:00.000Z",
+            "breaker_open_until": "2012-06-01T12:10:00.000Z",
         },
     }
 
