@@ -116,6 +116,8 @@ class InboxReader:
             newest = self._newest(batch)
             found = [(entry, self._try(entry, newest)) for entry in batch]
             done = [(entry, one) for entry, one in found if isinstance(one, _Judged)]
+            if not self._may_plan([entry for entry, _ in done]):
+                return Counter()
             self._carry_out([one for _, one in done], [entry for entry, _ in done])
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not stop those behind it
             if len(batch) == 1:
@@ -125,6 +127,19 @@ class InboxReader:
             self._tell(entry, one.settled)
         names = ("settled" if isinstance(one, _Judged) else one for _, one in found)
         return Counter(names)
+
+    def _may_plan(self, entries: Sequence[Entry]) -> bool:
+        """Whether nobody else settled what was judged, right before it is planned; what waits is judged again.
+
+        Left is a process that is stopped for longer than the lease between this and the ledger's commit: if it goes on
+        and settles, all is planned again; if it is killed before that, an older version stays planned.
+        """
+        if not self._holder or not entries:
+            return True
+        may = self._inbox.lease.may_plan(self._holder, [entry.sequence for entry in entries])
+        if not may:
+            logger.warning("another process plans; what was judged here is left to it", extra={"action": "lease_lost"})
+        return may
 
     def _try(self, entry: Entry, newest: Newest) -> _Judged | str:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from server.service.inbound import schema
-from server.service.inbound.schema import leases
+from server.service.inbound.schema import arrivals, leases
 
 LEASE_SECONDS: Final = 10.0
 _LONGEST: Final = timedelta(seconds=60)
@@ -61,6 +61,20 @@ class Lease:
         """Whether the holder has the lease, and keeps it until this transaction ends."""
         query = sa.select(leases.c.holder).where(leases.c.site == self._site, _lasts(self._now()))
         return connection.scalar(query.with_for_update()) == holder
+
+    def may_plan(self, holder: str, sequences: Sequence[int]) -> bool:
+        """Take the lease or make it last longer, and say whether all these stored versions still wait.
+
+        Whoever was stopped for longer than its lease may have it again and hold what another has settled meanwhile,
+        perhaps with a newer version: that must not be planned any more.
+        """
+        if not self.take(holder):
+            return False
+        waiting = sa.select(sa.func.count()).where(
+            arrivals.c.site == self._site, arrivals.c.state == "received", arrivals.c.sequence.in_(sequences)
+        )
+        with self._reading.connect() as connection:
+            return connection.scalar(waiting) == len(sequences)
 
     def _change(self, holder: str, until: str, now: datetime) -> bool:
         is_free = sa.or_(leases.c.holder.in_(("", holder)), sa.not_(_lasts(now)))

@@ -1,6 +1,7 @@
 """From the inbox to the ledger."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from server.service.inbound.inbox_reader import InboxReader, Sweep
 
 KINDS = ("panel", "physical", "psychological", "provenance")
 
+NOW = datetime(2012, 6, 1, 12, 0, tzinfo=UTC)
 NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
@@ -228,3 +230,31 @@ def test_whoever_sends_what_another_version_supersedes_is_told(service: Any, bod
     assert given.headers["ETag"] == 'W/"2"'
     (issue,) = given.get_json()["issue"]
     assert (issue["severity"], "not used" in issue["details"]["text"]) == ("warning", True)
+
+
+@pytest.mark.parametrize("has_it_again", [False, True])
+def test_who_was_stopped_for_longer_than_its_lease_plans_nothing_that_another_settled(
+    service: Any, body: Any, origin: outcomes.Origin, monkeypatch: pytest.MonkeyPatch, has_it_again: bool
+) -> None:
+    lease, now, planner = service.inbox.lease, [NOW], stores.planner(service.ledger, NORTH)
+    monkeypatch.setattr(lease, "_now", lambda: now[0])
+
+    def reader(holder: str, read: Any) -> InboxReader:
+        return InboxReader(inbox=service.inbox, read=read, planner=planner, origin=lambda: origin, holder=holder)
+
+    def stopped(raw: bytes) -> Any:
+        judged = service.read(raw)
+        now[0] += timedelta(minutes=1)
+        assert lease.take("another")
+        service.put("r1", in_error(body))
+        assert reader("another", service.read).plan_waiting().settled == 2
+        if has_it_again:
+            lease.give_up("another")
+        return judged
+
+    service.put("r1", body())
+    assert lease.take("first")
+
+    assert reader("first", stopped).plan_waiting() == Sweep()
+    assert service.planned() == {}
+    assert service.inbox.counts() == {"superseded": 1, "without_outcome": 1}
