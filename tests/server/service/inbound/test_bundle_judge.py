@@ -1,0 +1,109 @@
+"""Whose the entries of a Bundle are."""
+
+import json
+from typing import Any
+
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+
+from integration import intake
+
+URN = "urn:uuid:0d1c1c4e-9e4b-4c5e-8f5a-3c1f6e0a7b11"
+
+
+def response(body: Any, **elements: Any) -> dict[str, Any]:
+    return dict(json.loads(body(**elements)))
+
+
+def entry(resource: dict[str, Any], method: str = "PUT", **more: Any) -> dict[str, Any]:
+    full_url = {"fullUrl": more.pop("fullUrl")} if "fullUrl" in more else {}
+    url = resource["resourceType"] + (f"/{resource['id']}" if method == "PUT" else "")
+    return {**full_url, "resource": resource, "request": {"method": method, "url": url, **more}}
+
+
+def bundle(*entries: dict[str, Any], kind: str = "transaction", **more: Any) -> bytes:
+    return json.dumps({"resourceType": "Bundle", "type": kind, "entry": list(entries), **more}).encode()
+
+
+def post(service: Any, sent: bytes, path: str = "/fhir", **headers: str) -> Any:
+    return service.client.post(path, data=sent, headers={"Content-Type": "application/fhir+json"} | headers)
+
+
+def read(answer: Any) -> Any:
+    found = answer.get_json(force=True)
+    get_fhir_model_class(found["resourceType"]).model_validate(found)
+    return found
+
+
+def statuses(answer: Any) -> list[str]:
+    return [one["response"]["status"][:3] for one in read(answer)["entry"]]
+
+
+ELSEWHERE = "https://other.example/fhir"
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch", "collection", "message"])
+def test_what_is_at_another_server_is_not_taken_for_ours(service: Any, body: Any, kind: str) -> None:
+    service.patients.add("p9")
+    patient = entry({"resourceType": "Patient", "id": "p9"}, fullUrl=f"{ELSEWHERE}/Patient/p9")
+    theirs = entry(
+        response(body, id="a", subject={"reference": f"{ELSEWHERE}/Patient/p9"}),
+        fullUrl=f"{ELSEWHERE}/QuestionnaireResponse/a",
+    )
+    header = [{"resource": {"resourceType": "MessageHeader", "eventUri": "urn:x"}}] if kind == "message" else []
+
+    answer = post(service, bundle(*header, patient, theirs, kind=kind))
+
+    if kind in ("batch", "collection"):
+        assert statuses(answer) == ["422", "422"]
+        [issue] = read(answer)["entry"][0]["response"]["outcome"]["issue"]
+        assert issue["expression"] == ["Bundle.entry[0].fullUrl"]
+    else:
+        assert answer.status_code == 422
+    assert service.inbox.counts() == {}
+    assert service.warehouse.read("north", "Patient", "p9") is None
+
+
+def test_a_url_inside_a_bundle_leads_where_it_says(service: Any, body: Any) -> None:
+    subject = {"reference": f"{ELSEWHERE}/Patient/p1"}
+
+    answer = post(service, bundle(entry(response(body, subject=subject), fullUrl=URN), kind="batch"))
+
+    assert statuses(answer) == ["422"]
+
+
+@pytest.mark.parametrize("full_url", ["Patient/p1", "#p1"])
+def test_what_is_no_absolute_address_is_no_name_inside_a_bundle(service: Any, body: Any, full_url: str) -> None:
+    patient = entry({"resourceType": "Patient", "id": "p9"}, fullUrl=full_url)
+    about_p1 = response(body, subject={"reference": full_url})
+
+    post(service, bundle(patient, entry(about_p1), kind="batch"))
+
+    service.reader.plan_waiting()
+    assert {one["subject"]["reference"] for one in service.planned().values() if "subject" in one} <= {"Patient/p1"}
+
+
+def test_a_patient_who_is_refused_is_known_to_no_other_entry(service: Any, body: Any) -> None:
+    patient = entry({"resourceType": "Patient", "id": "p9"}, fullUrl=f"{ELSEWHERE}/Patient/p9")
+
+    answer = post(service, bundle(patient, entry(response(body, subject={"reference": "Patient/p9"})), kind="batch"))
+
+    assert statuses(answer) == ["422", "422"]
+
+
+@pytest.mark.parametrize("goes_along", [[], [{"resourceType": "Patient", "id": "p9"}]])
+def test_a_patient_is_looked_up_once_a_bundle(
+    service: Any, body: Any, goes_along: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def find(_: Any, patient_id: str, __: Any) -> None:
+        asked.append(patient_id)
+
+    monkeypatch.setattr(intake, "find_patient", find)
+    unknown = [entry(response(body, id=f"b{n}", subject={"reference": "Patient/nobody"})) for n in range(5)]
+
+    answer = post(service, bundle(*(entry(one) for one in goes_along), *unknown, kind="batch"))
+
+    assert statuses(answer)[-5:] == ["422"] * 5
+    assert asked == ["nobody"]
