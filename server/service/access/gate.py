@@ -24,7 +24,7 @@ from integration.service_settings import Service
 from server.service import pages
 from server.service.access import browser, login, sessions
 from server.service.access.caller import LOOPBACK, Caller, unauthenticated
-from server.service.access.limits import Buckets
+from server.service.access.limits import Buckets, network_of
 from server.service.access.login import Login
 from server.service.access.proxies import PEER, WAS_FORWARDED, TrustedProxies
 from server.service.access.sessions import StaffSessions
@@ -159,7 +159,7 @@ class _Passing:
             if error.refusal.status not in (401, 403):
                 raise
             address = request.remote_addr or ""
-            seconds = self._failed.take(address, self._gate.service.failed_logins_per_minute)
+            seconds = self._failed.take(network_of(address), self._gate.service.failed_logins_per_minute)
             if seconds:
                 raise _too_many("too many failed logins from this address", seconds) from None
             facts = {"action": "login_failed", "request": g.get("request_id", ""), "address": address}
@@ -171,9 +171,9 @@ class _Passing:
             raise _too_many(f"more than {per_minute} requests a minute; send what was refused again later", seconds)
 
     def _is_near(self) -> bool:
-        """Whether the connection itself came from this machine or a trusted proxy, for itself and nobody else."""
+        """Whether the connection came from this machine or a trusted proxy, and says nothing of another client."""
         peer = request.environ.get(PEER, "")
-        return request.remote_addr == peer and (is_loopback(peer) or self._trusts(peer))
+        return not request.environ.get(WAS_FORWARDED) and (is_loopback(peer) or self._trusts(peer))
 
     def _trusts(self, address: str) -> bool:
         return TrustedProxies(_no_app, self._gate.service.trusted_proxies, "").trusts(address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 from collections import OrderedDict
@@ -10,6 +11,21 @@ from dataclasses import dataclass
 from typing import Final
 
 _MOST: Final = 10_000
+
+
+def network_of(address: str) -> str:
+    """Return what one client has of addresses: an IPv4 address, the first 64 bits of an IPv6 one (RFC 6177).
+
+    >>> network_of("192.0.2.1"), network_of("2001:db8::1:2"), network_of("::ffff:192.0.2.1"), network_of("")
+    ('192.0.2.1', '2001:db8::/64', '192.0.2.1', '')
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
 
 
 @dataclass(slots=True)

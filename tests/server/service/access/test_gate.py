@@ -231,3 +231,31 @@ def test_metrics_are_for_this_machine_for_proxies_and_for_sources(open_door: Any
     assert (status("127.0.0.1"), status("10.0.0.5"), status("192.0.2.1", X_API_Key=key)) == (200, 200, 200)
     assert (status("192.0.2.1"), status("10.0.0.5", X_Forwarded_For="192.0.2.1")) == (401, 401)
     assert status("192.0.2.1", X_Forwarded_For="127.0.0.1") == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"X-Forwarded-For": "10.0.0.5"},
+        {"X-Forwarded-For": "garbage"},
+        {"X-Forwarded-For": ""},
+        {"X-Forwarded-Proto": "https"},
+    ],
+)
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.5"])
+def test_metrics_are_not_for_whoever_comes_through_a_proxy(open_door: Any, address: str, headers: Any) -> None:
+    door = open_door(trusted_proxies=["10.0.0.5"], sources=[{"name": "n", "api_key_sha256": hash_of(new_key())}])
+
+    answer = door.client.get("/metrics", headers=headers, environ_overrides={"REMOTE_ADDR": address})
+
+    assert answer.status_code == 401
+
+
+def test_failed_logins_are_counted_by_what_one_client_has_of_addresses(key_door: Door) -> None:
+    def statuses(addresses: str) -> list[int]:
+        return [key_door.send(address=addresses.format(number), X_API_Key="x").status_code for number in range(1, 22)]
+
+    assert statuses("2001:db8::{}")[-1] == 429
+    assert statuses("2001:db8:0:{}::1")[-1] == 401
+    assert statuses("192.0.2.{}")[-1] == 401
