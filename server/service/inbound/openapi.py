@@ -15,6 +15,7 @@ _ERRORS: Final = {
     "404": "There is nothing.",
     "405": "This address does not take this method.",
     "406": "The answer is FHIR JSON and nothing else.",
+    "409": "The latest version is another source's, and about another patient.",
     "412": "The version that was named is not the latest.",
     "413": "The body is too long, or a Bundle has too many entries.",
     "415": "The body is not FHIR JSON.",
@@ -22,7 +23,7 @@ _ERRORS: Final = {
     "429": "The sender sends too much.",
     "503": "Nothing was stored; it may be sent again.",
 }
-_RESOURCE_ERRORS: Final = ("400", "401", "403", "406", "412", "413", "415", "422", "429", "503")
+_RESOURCE_ERRORS: Final = ("400", "401", "403", "406", "409", "412", "413", "415", "422", "429", "503")
 _READ_ERRORS: Final = ("400", "401", "403", "404", "406", "429", "503")
 Part = dict[str, Any]
 

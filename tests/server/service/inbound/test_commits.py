@@ -55,6 +55,8 @@ def test_another_sources_resource_is_not_moved_to_another_patient(
 
     assert (refused.status_code, same_patient.status_code) == (409, 200)
     assert issue(refused)["expression"] == [f"{kind}.subject"]
+    described = service.client.get("/openapi.json").get_json(force=True)["paths"]
+    assert "409" in described[f"/fhir/{kind}"]["post"]["responses"]
     assert service.inbox.version(kind, "r1").version == 2
 
 
