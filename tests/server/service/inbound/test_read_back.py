@@ -9,15 +9,13 @@ from werkzeug import Response as WebResponse
 from integration.errors import DeliveryError
 from integration.settings import Site
 from integration.sources.client import Clock, FhirClient, Retries
+from server.delivery.breaker import FAILURES, Breaker
 from server.delivery.run import deliver
 from server.jobs import stores
 from server.ledger import Ledger
-from server.ledger.decisions import Breaker
 from server.ledger.entries import Settlement
 from server.service.inbound import read_back
 from server.service.inbound.read_back import AGAIN_SECONDS, HELD_SECONDS, MISSING_SECONDS, ReadBack
-
-LONG_AFTER = "2999-01-01T00:00:00.000Z"
 
 
 class Time:
@@ -164,10 +162,12 @@ def test_nothing_is_read_while_the_ehr_is_left_alone(
     put: Callable[..., None], reading: ReadBack, ledger: Ledger, chart: Any
 ) -> None:
     put("a")
-    ledger.decisions.set_breaker("north", Breaker(failures=1, open_until=LONG_AFTER))
+    breaker = Breaker(ledger.decisions, "north", Clock())
+    opened = [breaker.failed() for _ in range(FAILURES)]
 
     reading()
 
+    assert opened[-1]
     assert chart.log == []
     assert ledger.counts("north") == {"accepted": 5}
 
