@@ -14,7 +14,7 @@ from server.ledger.reading import Held
 from server.ledger.states import IN_CHART
 from server.service.chart import found, wording
 from server.service.chart.found import Found
-from server.service.chart.model import LABELS, SCALES, Scale
+from server.service.chart.model import LABELS, SCALES, Scale, is_future
 
 LONGEST_SUMMARY: Final = 139
 _MOST_ROWS: Final = 5
@@ -59,23 +59,25 @@ def answered(held: Iterable[Held], scores: Sequence[Found] | None) -> list[Answe
     return sorted(made, key=lambda one: one.day, reverse=True)
 
 
-def card(shown: Sequence[Answered], *, link: dict[str, str], url: str, uuid: str) -> dict[str, Any]:
-    """Return the card.
+def card(shown: Sequence[Answered], *, today: date, link: dict[str, str], url: str, uuid: str) -> dict[str, Any]:
+    """Return the card; its headline is the latest response with a score that is not dated in the future.
 
     Args:
         shown: at least one, the latest first.
+        today: what is dated later than tomorrow is said to be dated in the future.
         link: to the chart page: `type` and `url`.
         url: of this service, as the card's source.
         uuid: of the card.
     """
-    latest = shown[0]
+    come = [one for one in shown if not is_future(one.day, today)]
+    latest = next((one for one in come if one.scores), (come or shown)[0])
     scores = ", ".join(f"{scale} {wording.number(value)}" for scale, value in latest.scores.items()) or "no score"
     summary = f"MSIS-29 of {wording.short_day(latest.day)}: {scores} (0-100, higher is worse)"
     return {
         "uuid": uuid,
         "summary": summary[:LONGEST_SUMMARY],
         "indicator": "info",
-        "detail": _detail(shown),
+        "detail": _detail(shown, today),
         "source": {"label": "Outcome Bridge", "url": url},
         "links": [{"label": "MSIS-29 over time", **link}],
     }
@@ -113,10 +115,10 @@ def _difference(held: Held, scores: Sequence[Found]) -> str:
     return f"{held.entry.kind}: the EHR holds {holds}"
 
 
-def _detail(shown: Sequence[Answered]) -> str:
+def _detail(shown: Sequence[Answered], today: date) -> str:
     head = f"| Answered | {' | '.join(LABELS[scale] for scale in SCALES)} |"
     rows = [
-        f"| {escaped(wording.short_day(one.day))} | {' | '.join(_cell(one, scale) for scale in SCALES)} |"
+        f"| {_when(one.day, today)} | {' | '.join(_cell(one, scale) for scale in SCALES)} |"
         for one in shown[:_MOST_ROWS]
     ]
     differing = [
@@ -125,6 +127,10 @@ def _detail(shown: Sequence[Answered]) -> str:
         if one.differs
     ]
     return "\n".join((head, "|---|---|---|", *rows, "", *differing, "", _CAUTION))
+
+
+def _when(day: date, today: date) -> str:
+    return escaped(wording.short_day(day)) + (" (dated in the future)" if is_future(day, today) else "")
 
 
 def _cell(one: Answered, scale: Scale) -> str:

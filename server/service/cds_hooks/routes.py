@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import flask
@@ -53,6 +54,7 @@ class Hooks:
         origins: of pages that may call from a browser.
         public_url: as others reach the service; empty: as asked.
         body_limit_bytes: a longer body is refused.
+        now: the clock; aware, UTC.
     """
 
     held: Callable[[str], list[Held]]
@@ -62,6 +64,7 @@ class Hooks:
     origins: frozenset[str]
     public_url: str
     body_limit_bytes: int
+    now: Callable[[], datetime]
 
 
 def blueprint(hooks: Hooks) -> Blueprint:
@@ -121,7 +124,7 @@ def _cards(hooks: Hooks, call: requests.Call) -> list[dict[str, Any]]:
     link = {"type": "smart", "url": f"{root}/launch"}
     if not hooks.launches:
         link = {"type": "absolute", "url": f"{root}/chart/{call.patient_id}"}
-    return [cards.card(shown, link=link, url=root, uuid=str(uuid.uuid4()))]
+    return [cards.card(shown, today=hooks.now().date(), link=link, url=root, uuid=str(uuid.uuid4()))]
 
 
 def _require_ehr(hooks: Hooks, *endpoints: str) -> None:

@@ -163,6 +163,7 @@ def _hooks(
         origins=_origins((*chart.issuers, *chart.frame_ancestors, *hooks.issuers)),
         public_url=service.public_url,
         body_limit_bytes=service.body_limit_bytes,
+        now=now,
     )
 
 

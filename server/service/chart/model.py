@@ -68,6 +68,11 @@ class Mark:
         return f"Retreatment {self.number}" if self.number else "Procedure"
 
 
+def is_future(day: date, today: date) -> bool:
+    """Whether a date is later than tomorrow: it may be tomorrow already where it was written."""
+    return (day - today).days > 1
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
     """A study visit's window around the index session.
@@ -156,6 +161,11 @@ class Line:
     is_held: bool = True
     results: dict[Scale, Result] = field(default_factory=dict)
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether it gives a score, or a gap, at a date."""
+        return self.day is not None and self.kind in ("scored", "gap")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stranger:
@@ -220,8 +230,16 @@ class Chart:
 
     @property
     def drawn(self) -> tuple[Line, ...]:
-        """The responses that have a place in the picture: a score, or a gap at a date."""
-        return tuple(line for line in self.lines if line.day and line.kind in ("scored", "gap"))
+        """The responses that have a place in the picture: a score, or a gap at a date that has come."""
+        return tuple(line for line in self.lines if line.is_dated and not self._is_future(line))
+
+    @property
+    def future(self) -> tuple[Line, ...]:
+        """The responses that give a score or a gap, and are dated in the future."""
+        return tuple(line for line in self.lines if line.is_dated and self._is_future(line))
+
+    def _is_future(self, line: Line) -> bool:
+        return line.day is not None and is_future(line.day, self.today)
 
     @property
     def versions(self) -> tuple[str, ...]:

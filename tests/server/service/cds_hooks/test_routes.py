@@ -41,6 +41,17 @@ def test_a_known_patient_gets_one_card(hooks: Any, make_call: Any) -> None:
     assert card["uuid"]
 
 
+def test_a_response_dated_in_the_future_is_no_headline(hooks: Any, make_call: Any, make_responses: Any) -> None:
+    hooks.hospital.hold(make_responses("typo", "2103-05-04", 3))
+    hooks.hospital.plan("typo")
+    hooks.hospital.deliver("typo")
+
+    [card] = cards_of(hooks, make_call())
+
+    assert card["summary"].startswith("MSIS-29 of 6 Jun 2012: ")
+    assert "| 4 May 2103 (dated in the future) | 50 | 50 |" in card["detail"]
+
+
 def test_the_link_launches_the_chart_where_it_can_be_launched(hooks: Any, make_call: Any) -> None:
     [link] = cards_of(hooks, make_call())[0]["links"]
 

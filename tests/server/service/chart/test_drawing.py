@@ -35,6 +35,17 @@ def test_neighbouring_scores_are_joined(treated: Any) -> None:
     assert joins_of(treated) == [("before", "month-1", "line"), ("month-1", "month-6", "line")]
 
 
+def test_a_response_dated_in_the_future_is_not_drawn_and_moves_no_axis(treated: Any, make_response: Any) -> None:
+    before = drawing.draw(treated.chart())
+    treated.hold(make_response("tomorrow", "2013-06-02", 3), make_response("typo", "2103-05-04", 3))
+    chart = treated.chart()
+
+    assert "tomorrow" in [line.response_id for line in chart.drawn]
+    assert [line.response_id for line in chart.future] == ["typo"]
+    assert "2103" not in drawing.draw(chart)
+    assert "2013" in before
+
+
 def test_a_gap_breaks_the_line_of_its_subscale_only(treated: Any, make_response: Any) -> None:
     treated.hold(make_response("gap", "2012-08-01", 3, without=range(1, 12)))
 

@@ -22,6 +22,15 @@ def test_a_launch_opens_the_patients_chart(clinic: Any) -> None:
         assert trial in answer.text
 
 
+def test_a_response_dated_in_the_future_is_listed_as_such(clinic: Any, make_response: Any) -> None:
+    clinic.hospital.hold(make_response("typo", "2103-05-04", 3))
+
+    text = clinic.client.get(clinic.launch().headers["Location"]).text
+
+    [item] = [line for line in text.splitlines() if "dated in the future" in line]
+    assert "2103-05-04" in item
+
+
 def test_no_page_says_that_the_procedure_works(clinic: Any) -> None:
     text = clinic.client.get(clinic.launch().headers["Location"]).text
 
