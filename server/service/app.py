@@ -85,7 +85,8 @@ def _add_error_answers(app: Flask, services: Services) -> None:
 
     @app.errorhandler(DeliveryError)
     def _ehr(error: DeliveryError) -> Response:
-        _log_fault("ehr_not_asked", error)
+        facts = {"action": "ehr_not_asked", "request": g.request_id, "error": type(error).__name__}
+        logger.warning("the EHR's server cannot be asked about a patient", extra=facts)
         problem = "nothing was stored: the EHR's server cannot be asked about the patient now; try again"
         return refused(Refusal(status=503, problem=problem, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}))
 

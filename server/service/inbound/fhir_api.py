@@ -53,6 +53,8 @@ def blueprint(services: Services) -> Blueprint:
 
     @api.after_request
     def _pack(response: Response) -> Response:
+        if response.calculate_content_length() == 0:
+            response.headers.pop("Content-Type", None)  # which would else be Flask's own, text/html
         return body.pack(request, response)
 
     _add_taking(api, services)

@@ -94,7 +94,9 @@ def test_a_disk_that_refuses_is_answered_with_503_and_nothing_is_lost_later(
     assert service.post(body()).status_code == 201
 
 
-def test_a_patient_who_cannot_be_asked_for_now_is_no_reason_to_refuse(service: Any, body: Any) -> None:
+def test_a_patient_who_cannot_be_asked_for_now_is_no_reason_to_refuse(
+    service: Any, body: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def away(*_: object) -> Any:
         raise ServerUnreachableError(url="http://example.invalid/Patient/p1", problem="no answer")
 
@@ -105,6 +107,16 @@ def test_a_patient_who_cannot_be_asked_for_now_is_no_reason_to_refuse(service: A
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.get_json(force=True)["issue"][0]["code"] == "transient"
     assert service.inbox.counts() == {}
+    [record] = [one for one in caplog.records if getattr(one, "action", "") == "ehr_not_asked"]
+    assert (record.levelname, hasattr(record, "frames")) == ("WARNING", False)
+
+
+def test_what_is_taken_later_is_answered_without_a_body_and_its_type(service: Any, body: Any) -> None:
+    headers = {"Content-Type": "application/fhir+json", "Prefer": "respond-async"}
+
+    answer = service.client.post("/fhir/QuestionnaireResponse", data=body(), headers=headers)
+
+    assert (answer.status_code, answer.data, answer.content_type) == (202, b"", None)
 
 
 def test_an_unforeseen_fault_is_answered_without_a_traceback_and_logged_without_its_message(

@@ -74,8 +74,10 @@ class Launching:
         """Return a launch that begins, and where the browser goes on.
 
         Raises:
-            PageError: 400, no launch; 403, the EHR is not one that may; 503, it cannot be asked.
+            PageError: 400, no EHR or no launch; 403, the EHR is not one that may; 503, it cannot be asked.
         """
+        if not iss:
+            raise PageError(400, "iss is missing: the EHR that opens this page says by it which it is.", advice=AGAIN)
         ehr = self._ehr(iss)
         if not launch or len(launch) > _LONGEST_LAUNCH:
             raise PageError(400, "The EHR did not say which launch this is (launch).", advice=AGAIN)

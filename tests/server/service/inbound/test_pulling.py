@@ -74,7 +74,7 @@ def at_site(body: Any, name: str, updated: str, **more: Any) -> Any:
 def test_a_hint_is_answered_at_once_whatever_it_says(service: Any, sent: dict[str, Any]) -> None:
     answer = hint(service, **sent)
 
-    assert (answer.status_code, answer.data) == (200, b"")
+    assert (answer.status_code, answer.data, answer.content_type) == (200, b"", None)
     assert service.wakes == ["woken"]
     assert service.inbox.counts() == {}
 
