@@ -70,12 +70,12 @@ class JsonLines(logging.Formatter):
 
 
 class Text(logging.Formatter):
-    """One line for a person: level, logger and message, then what the record carries; no colour, no control code."""
+    """One line for a person: time, level, logger, message, then what the record carries; no colour, no control code."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without its end."""
         carried = " ".join(f"{name}={_shown(value)}" for name, value in facts(record).items())
-        line = f"{record.levelname} {record.name}: {message(record)}"
+        line = f"{_time(record)} {record.levelname} {record.name}: {message(record)}"
         return "".join(one if one.isprintable() else repr(one)[1:-1] for one in f"{line} {carried}".rstrip())
 
 

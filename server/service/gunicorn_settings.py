@@ -6,6 +6,7 @@ before them.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -13,6 +14,7 @@ from integration import settings
 from server import log
 from server.service import web_server
 
+_logger = logging.getLogger(__name__)
 _configured = settings.load(None, os.environ).service
 log.configure(level=_configured.process.log_level, form=_configured.process.log_form)
 
@@ -31,3 +33,14 @@ keepalive = _options["keepalive"]
 control_socket_disable = _options["control_socket_disable"]
 proc_name = _options["proc_name"]
 forwarded_allow_ips = _options["forwarded_allow_ips"]
+
+
+def when_ready(server: Any) -> None:
+    """Record where gunicorn listens, which its command line may say."""
+    facts = {"action": "listening", "workers": server.num_workers}
+    _logger.info("listening on %s", ", ".join(map(str, server.LISTENERS)), extra=facts)
+
+
+def on_exit(_server: Any) -> None:
+    """Record that it has stopped."""
+    _logger.info("stopped", extra={"action": "stopped"})

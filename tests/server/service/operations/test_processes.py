@@ -61,6 +61,18 @@ def test_two_processes_take_plan_and_deliver_everything_once(
     assert sum("Observation/" in str(one) for one in about) == 120  # and what was written
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("gunicorn", [False, True], ids=["serve", "gunicorn"])
+def test_a_start_and_a_stop_are_recorded(start: Start, gunicorn: bool) -> None:
+    service = start(gunicorn=gunicorn)
+    assert service.stop() == 0
+
+    lines = [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]
+    own = [line for line in lines if line.get("action") in ("listening", "stopped")]
+    assert [line["action"] for line in own] == ["listening", "stopped"]
+    assert f"listening on {service.url}" in own[0]["message"]
+
+
 @pytest.mark.parametrize(
     ("database", "signal_number"),
     [("sqlite", signal.SIGTERM), ("postgresql", signal.SIGTERM), ("sqlite", signal.SIGINT)],
