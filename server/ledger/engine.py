@@ -27,7 +27,17 @@ _PRE_RELEASE: Final = {2: "0001"}
 """By SQLite's `user_version`, the revision whose tables a ledger has that was written before there were revisions."""
 _LOCK: Final = 0x6F75_7463_6F6D_6573
 """Key of the advisory lock, any number that no other program on the database uses."""
-_OPTIONS: Final = {"connect_timeout": "10", "application_name": "outcome-bridge"}
+_OPTIONS: Final = {
+    "connect_timeout": "10",
+    "application_name": "outcome-bridge",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+_LIMITS: Final = {"lock_timeout": "60s", "idle_in_transaction_session_timeout": "60s"}
+"""So that a process that is stopped, or cut off, in the middle of a transaction holds up no other for long
+(https://www.postgresql.org/docs/15/runtime-config-client.html)."""
 
 _version = sa.table("alembic_version", sa.column("version_num"))
 
@@ -120,10 +130,9 @@ def _of_file(path: Path) -> sa.Engine:
 
 def _of_url(url: str) -> sa.Engine:
     try:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() != "postgresql":
+        if sa.make_url(url).get_backend_name() != "postgresql":
             raise ConfigurationError("ledger.url: must be a PostgreSQL URL; a SQLite ledger lies in state_folder")
-        engine = sa.create_engine(parsed.set(query={**_OPTIONS, **parsed.query}), hide_parameters=True, max_overflow=32)
+        engine = postgresql_engine(url, max_overflow=32)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise ConfigurationError("ledger.url: is no database URL; write postgresql+psycopg://USER@HOST/NAME") from error
     except ImportError as error:
@@ -136,6 +145,29 @@ def _of_url(url: str) -> sa.Engine:
         if not options.get("is_read", False):
             kind = "" if options.get("is_alone", False) else "_shared"
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{kind}({_LOCK})")
+
+    return engine
+
+
+def postgresql_engine(url: str, **options: Any) -> sa.Engine:
+    """Return an engine whose connections wait for no other one without end, and notice when the server is gone.
+
+    Args:
+        url: of the database.
+        options: of the engine.
+
+    Raises:
+        sqlalchemy.exc.ArgumentError, ValueError, ImportError: the URL cannot be used, or there is no driver.
+    """
+    parsed = sa.make_url(url)
+    engine = sa.create_engine(parsed.set(query={**_OPTIONS, **parsed.query}), hide_parameters=True, **options)
+
+    @sa.event.listens_for(engine, "connect")
+    def _limit(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            for name, value in _LIMITS.items():
+                cursor.execute(f"SET {name} = '{value}'")
+        connection.commit()
 
     return engine
 
@@ -203,6 +235,7 @@ _SQLITE_FAULTS: Final = {
 _LOST: Final = frozenset(("OperationalError", "ConnectionTimeout"))
 _POSTGRESQL_FAULTS: Final = {
     "25006": "takes no writing now (a standby?); name the primary",
+    "25P03": "this process did nothing for too long in the middle of it; run it again",
     "3F": "the user has no schema to make tables in; grant CREATE and USAGE on one, and name it in search_path",
     "40": "another process was in the way; run it again",
     "42501": "the user may not do that there; grant CREATE and USAGE on the schema and rights on its tables",

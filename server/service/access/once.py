@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from integration.errors import InputError
 from integration.warehouse import open_sqlite
-from server.ledger.engine import shown
+from server.ledger.engine import postgresql_engine, shown
 
 SCHEMA_VERSION: Final = 1
 Kind = Literal["jti", "login", "launch", "session-ended"]
@@ -103,9 +103,7 @@ def _digest(value: str) -> str:
 
 def _of_url(url: str) -> sa.Engine:
     try:
-        parsed = sa.make_url(url)
-        options = {"connect_timeout": "10", "application_name": "outcome-bridge", **parsed.query}
-        engine = sa.create_engine(parsed.set(query=options), hide_parameters=True, pool_pre_ping=True)
+        engine = postgresql_engine(url, pool_pre_ping=True)
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK:d})")
             _metadata.create_all(connection)

@@ -37,6 +37,7 @@ from server.service.inbound.schema import arrivals
 from server.service.inbound.submission import INPUT_TYPES
 
 _BATCH: Final = 100
+_CHECK_SECONDS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,9 +166,11 @@ class Inbox:
         """Write, and take it back.
 
         Raises:
-            sqlalchemy.exc.DBAPIError, LedgerError: the disk or the database refuses.
+            sqlalchemy.exc.DBAPIError, LedgerError: the disk or the database refuses, or another process writes to it
+                and does not end.
         """
         with self._writing.connect() as connection, connection.begin() as transaction:
+            schema.alone(connection, seconds=_CHECK_SECONDS)
             connection.execute(arrivals.delete().where(sa.false()))
             transaction.rollback()
 

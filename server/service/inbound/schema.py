@@ -12,6 +12,7 @@ from integration.warehouse import open_sqlite
 from server.ledger import engine as ledger_engine
 
 SCHEMA_VERSION: Final = 3
+_PATIENCE_SECONDS: Final = 10
 _LOCK: Final = 0x6F75_7463_696E_626F
 """Key of the advisory lock under which one process after the other writes; the ledger has another."""
 
@@ -126,9 +127,20 @@ def writing(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
-def alone(connection: sa.Connection) -> None:
-    """Have this transaction write alone until its end, among all processes; SQLite's own lock does that already."""
+def alone(connection: sa.Connection, *, seconds: int = _PATIENCE_SECONDS) -> None:
+    """Have this transaction write alone until its end, among all processes; SQLite's own lock does that already.
+
+    Args:
+        connection: in the transaction.
+        seconds: how long it waits for the one before, and how long it may then do nothing before it is ended.
+
+    Raises:
+        LedgerError: another transaction did not end in time.
+    """
     if connection.dialect.name == "postgresql":
+        limits = ("lock_timeout", seconds), ("idle_in_transaction_session_timeout", _PATIENCE_SECONDS)
+        told = ", ".join(f"set_config('{name}', '{limit:d}s', true)" for name, limit in limits)
+        connection.exec_driver_sql(f"SELECT {told}")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 

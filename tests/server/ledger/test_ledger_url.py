@@ -7,6 +7,7 @@ import pytest
 from integration import settings
 from integration.errors import SettingsError
 from server.jobs import stores
+from server.ledger.engine import open_ledger_engine
 
 
 def load(folder: Path, url: str) -> settings.Settings:
@@ -55,3 +56,13 @@ def test_the_ledger_is_opened_where_the_settings_say(tmp_path: Path, cluster: ob
     with stores.open_ledger(load(tmp_path, url)) as ledger:
         assert ledger._engine.dialect.name == "postgresql"
     assert not (tmp_path / "state" / "ledger.sqlite").exists()
+
+
+def test_no_transaction_waits_or_is_waited_for_without_end(cluster: object) -> None:
+    engine = open_ledger_engine(cluster.new_schema())  # type: ignore[attr-defined]  # a Cluster
+    with engine.begin() as connection:
+        names = ("lock_timeout", "idle_in_transaction_session_timeout")
+        found = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names]
+    engine.dispose()
+
+    assert found == ["1min", "1min"]

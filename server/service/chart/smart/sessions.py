@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from integration.errors import InputError
 from integration.warehouse import open_sqlite
-from server.ledger.engine import shown
+from server.ledger.engine import postgresql_engine, shown
 
 SCHEMA_VERSION: Final = 1
 _LOCK: Final = 0x6F75_7463_6F6D_6575
@@ -130,9 +130,7 @@ def _derived(session_id: str) -> tuple[str, bytes]:
 
 def _of_url(url: str) -> sa.Engine:
     try:
-        parsed = sa.make_url(url)
-        options = {"connect_timeout": "10", "application_name": "outcome-bridge", **parsed.query}
-        engine = sa.create_engine(parsed.set(query=options), hide_parameters=True, pool_pre_ping=True)
+        engine = postgresql_engine(url, pool_pre_ping=True)
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK:d})")
             _metadata.create_all(connection)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from integration.errors import InputError
+from integration.errors import InputError, LedgerError
 from server.service.inbound import schema
 from server.service.inbound.deposits import (
     Answer,
@@ -346,3 +346,20 @@ def test_the_database_names_what_it_refuses(tmp_path: Path) -> None:
     with pytest.raises(DBAPIError):
         inbox.write([unit(deposit("a"))])
     inbox.close()
+
+
+def test_who_stops_in_the_middle_of_writing_holds_up_no_other_without_end(cluster: Any) -> None:
+    place = cluster.new_schema()
+    first, second = (Inbox.open(place, "north", now=lambda: NOW) for _ in range(2))
+    with first._writing.begin() as connection:
+        schema.alone(connection)
+        patience = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+        idle = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+
+        with pytest.raises(LedgerError, match="in the way"):
+            second.check_writable()
+
+    second.check_writable()
+    assert (patience, idle) == ("10s", "10s")
+    first.close()
+    second.close()
