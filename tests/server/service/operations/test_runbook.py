@@ -52,7 +52,7 @@ def test_the_fields_of_a_request_are_those_that_are_logged(service: Any, caplog:
     logged = set(vars(record)) - standard
     said = {row[0] for row in table("field")}
     assert logged <= said
-    assert said - logged == {"time", "level", "logger", "message", "error", "frames"}
+    assert said - logged == {"time", "level", "logger", "message", "error", "frames", "problem"}
 
 
 def test_every_link_leads_somewhere() -> None:
