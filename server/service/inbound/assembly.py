@@ -160,7 +160,12 @@ def _worker(
         reader,
         deliver,
         read_back=reading_back,
-        before=(built.note_hints, built.take_deferred, lambda: puller.pull(client), built.note_hints),
+        before=(
+            built.note_hints,
+            lambda: built.take_deferred(leadership.is_leader),
+            lambda: puller.pull(client),
+            built.note_hints,
+        ),
         is_leader=leadership.is_leader,
         is_busy=built.desk.commit.is_busy,
     )

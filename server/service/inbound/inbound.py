@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,9 @@ from server.service.inbound.sent import Sent
 from server.service.operation_outcome import Refusal, RefusedError, outcome_of
 
 logger = logging.getLogger(__name__)
+
+MOST_DEFERRED: Final = 20
+"""So many requests that were to be taken later are taken in one round."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,13 +67,16 @@ class Inbound:
             self.inbox.pulls.ask()
 
     def take_deferred(self, go_on: Callable[[], bool] = lambda: True) -> bool:
-        """Take what was to be taken later, the oldest first; returns whether none of it failed.
+        """Take some of what was to be taken later, the oldest first; returns whether none of it failed.
 
+        What is left is for the next round, so that planning and delivery have their turn in between.
         What the EHR's server or the database stands in the way of waits for the next time. What meets an unforeseen
         fault is answered with 500, as it would be at once: it must not hold up those behind it.
         """
         is_well = True
-        while go_on() and (waiting := self.inbox.deferred.next()):
+        for _ in range(MOST_DEFERRED):
+            if not go_on() or (waiting := self.inbox.deferred.next()) is None:
+                break
             try:
                 answer = self._answer(waiting)
             except (DeliveryError, LedgerError, SQLAlchemyError) as error:

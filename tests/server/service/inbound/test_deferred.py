@@ -9,6 +9,7 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from integration.errors import ServerUnreachableError
 from server.service.access.caller import Caller
+from server.service.inbound.inbound import MOST_DEFERRED
 from server.service.inbound.submission import RESPONSE
 
 FHIR = {"Content-Type": "application/fhir+json"}
@@ -157,3 +158,17 @@ def test_what_cannot_be_taken_yet_waits(service: Any, body: Any) -> None:
     assert inbound.inbox.deferred.next_id()
     inbound.take_deferred()
     assert service.inbox.counts() == {"received": 1}
+
+
+def test_one_round_takes_some_and_leaves_the_others_to_the_next(service: Any, body: Any) -> None:
+    for number in range(MOST_DEFERRED + 1):
+        service.post(body(id=f"r{number}"), Prefer="respond-async")
+    inbound = service.services.inbound
+
+    inbound.take_deferred(lambda: False)
+    taken = [dict(service.inbox.counts())]
+    for _ in range(2):
+        inbound.take_deferred()
+        taken.append(service.inbox.counts())
+
+    assert taken == [{}, {"received": MOST_DEFERRED}, {"received": MOST_DEFERRED + 1}]
