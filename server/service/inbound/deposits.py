@@ -28,7 +28,8 @@ class Deposit:
         resource_id: logical id, from the sender or given by the service.
         content_hash: of the resource; the same hash is the same content.
         body: the resource as JSON, with its id.
-        expected_version: the version that must be the latest one (If-Match), or SOME_VERSION; None if any may be.
+        expected_version: the version that must be the latest one (If-Match), or SOME_VERSION; None if any may be;
+            0 if there must be none.
         problem: why it is set aside; empty: it is worked on.
         subject: id of the Patient whom it is about; empty where that is not to be compared.
         is_subject_fixed: whether not even its sender may say later that it is about another patient.

@@ -125,7 +125,7 @@ class Desk:
             one, problem = submission.unreadable(body), error.refusal.problem
         else:
             problem, note = self._judged(sent, one)
-        deposit = _deposit(one, expected_version(sent.if_match), problem)
+        deposit = _deposit(one, expected_version(sent.if_match, sent.if_none_match), problem)
 
         def answer(receipts: Sequence[Receipt]) -> Answer:
             return answers.single(receipts[0], base_url=sent.base_url, is_minimal=sent.is_minimal, note=note)
@@ -136,7 +136,8 @@ class Desk:
         except VersionConflictError as error:
             if error.is_anothers:
                 raise RefusedError(409, ANOTHERS, expression=f"{one.resource_type}.subject") from error
-            raise RefusedError(412, "If-Match is not the latest version; nothing was stored") from error
+            problem = "If-Match is not the latest version" if sent.if_match else "If-None-Match: it is there already"
+            raise RefusedError(412, f"{problem}; nothing was stored") from error
 
     def _set_aside(self, sent: Sent, body: bytes, problem: str) -> Taken:
         """Store what cannot be taken apart, for a person."""

@@ -7,14 +7,14 @@ from werkzeug.http import parse_etags
 from server.service.inbound.deposits import NO_VERSION, SOME_VERSION
 
 
-def expected_version(if_match: str) -> int | None:
-    """Return the version of an If-Match, None if there is none.
+def expected_version(if_match: str, if_none_match: str = "") -> int | None:
+    """Return the version of an If-Match, None if there is none; 0, which is before the first, for `If-None-Match: *`.
 
     `*` wants SOME_VERSION (https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1); what cannot be one of ours is
     NO_VERSION.
     """
     if not if_match.strip():
-        return None
+        return 0 if parse_etags(if_none_match).star_tag else None
     tags = parse_etags(if_match)
     if tags.star_tag:
         return SOME_VERSION

@@ -97,6 +97,7 @@ def _taken(services: Services, kind: Kind, resource_type: str = "", url_id: str 
         resource_type=resource_type,
         url_id=url_id,
         if_match=request.headers.get("If-Match", ""),
+        if_none_match=request.headers.get("If-None-Match", "") if request.method == "PUT" else "",
         idempotency_key=_idempotency_key(),
         is_minimal=kind == "resource" and _MINIMAL.search(request.headers.get("Prefer", "")) is not None,
     )

@@ -26,6 +26,7 @@ class Sent:
         resource_type: of one resource.
         url_id: of an update; None for a create.
         if_match: as sent.
+        if_none_match: as sent.
         idempotency_key: as sent; empty: none.
         is_minimal: whether the sender wants no body for one resource.
         is_deferred: whether it is taken up later, when nobody waits for the answer; it can then be put off again.
@@ -39,6 +40,7 @@ class Sent:
     resource_type: str = ""
     url_id: str | None = None
     if_match: str = ""
+    if_none_match: str = ""
     idempotency_key: str = ""
     is_minimal: bool = False
     is_deferred: bool = False

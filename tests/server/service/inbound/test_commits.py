@@ -176,3 +176,14 @@ def test_any_version_will_do_where_any_is_expected(service: Any, body: Any) -> N
     service.put("r1", body())
 
     assert service.put("r1", body(answer=4), **{"If-Match": "*"}).headers["ETag"] == 'W/"2"'
+
+
+def test_nothing_is_overwritten_where_nothing_is_expected(service: Any, body: Any) -> None:
+    headers = {"Content-Type": "application/fhir+json", "If-None-Match": "*"}
+    answers = [
+        service.client.put("/fhir/QuestionnaireResponse/r1", data=body(answer=answer), headers=headers)
+        for answer in (3, 3, 4)
+    ]
+
+    assert [one.status_code for one in answers] == [201, 201, 412]
+    assert service.inbox.counts() == {"received": 1}
