@@ -88,7 +88,11 @@ def dry_run(
 
     Returns:
         What it would do, and why the server would not let it write, as far as the login says that; empty: it would.
+
+    Raises:
+        SettingsError: the opt-out list cannot be read; nothing was asked.
     """
+    site.safeguards.opted_out()
     with (
         stores.open_warehouse(settings) as warehouse,
         stores.open_ledger(settings) as ledger,
