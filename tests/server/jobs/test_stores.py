@@ -3,14 +3,11 @@
 import dataclasses
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from integration import mapping, outcomes
-from integration.settings import Settings, Site
+from integration.settings import Site
 from integration.warehouse import Warehouse
 from server.jobs import stores
 from server.ledger import Ledger, Settlement
@@ -37,18 +34,6 @@ def of(patient_id: str, outcome: outcomes.Outcome) -> outcomes.Outcome:
     subject = {"subject": {"reference": f"Patient/{patient_id}"}}
     parts = {name: getattr(outcome, name) | subject for name in ("panel", "physical", "psychological")}
     return dataclasses.replace(outcome, patient_id=patient_id, **parts)
-
-
-@pytest.mark.parametrize("opened", [stores.open_warehouse, stores.open_ledger, stores.open_overview])
-def test_the_state_folder_is_made_for_its_owner_alone(
-    tmp_path: Path, opened: Callable[[Settings], AbstractContextManager[object]]
-) -> None:
-    settings = Settings(folder=tmp_path, state_folder=tmp_path / "a" / "state")
-
-    with opened(settings):
-        pass
-
-    assert settings.state_folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_merged_patient_is_the_one_at_the_end_and_an_unknown_one_nobody(tmp_path: Path) -> None:
