@@ -352,7 +352,7 @@ def test_a_changed_document_is_shown_in_words() -> None:
 
 def test_a_server_that_is_left_alone_is_not_asked(generic: World) -> None:
     generic.say("r1", Said(answer=3))
-    until = timestamp(START + timedelta(hours=1))
+    until = timestamp(START + timedelta(minutes=10))
     generic.ledger.decisions.set_breaker(generic.site.name, Breaker(failures=1, open_until=until))
     asked = len(generic.ehr.requests)
 
