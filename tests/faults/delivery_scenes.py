@@ -247,6 +247,9 @@ is what waits for something that a person must see to."""
 def unexpected(case: Case, result: Result) -> list[str]:
     """Return what is left for a person although neither the fault, nor the scene, nor the site's rules say so."""
     allowed = LEAVES.get(case.fault, frozenset()) | (_REFUSED if case.scene == "refused" else frozenset())
+    if case.rules == "fallback" and (case.scene == "held" or case.fault == "accepted-later"):
+        # an Observation that it said to take later it refuses then, and nobody hears of it
+        allowed |= LEAVES["accepted-never"]
     personal = (NOT_AMENDED, NOT_RETRACTED, FORMER_FIRST)
     return sorted(
         reason for reason in result.reasons if not reason.endswith(personal) and reason.partition(":")[0] not in allowed

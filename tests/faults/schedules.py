@@ -158,7 +158,8 @@ class Schedule:
         name = self._draw.choice(PASSING if self._draw.random() < 0.8 else LASTING)
         times, nth = self._draw.choice((1, 1, 2, 3)), self._draw.randint(1, 5)
         self._step(f"fault {name}, {times} times from request {nth}")
-        self.is_untroubled &= name in PASSING
+        is_refused_later = name == "accepted-later" and self._it.site.profile.fallback != "none"
+        self.is_untroubled &= name in PASSING and not is_refused_later
         self._it.ehr.arm(name, times=times, nth=nth)
         self._draw.choice((self._deliver, self._deliver, self._kill, self._reconcile))()
         if self._draw.random() < 0.7:
