@@ -84,7 +84,10 @@ def tupled(value: Any) -> Any:
 
 def _state(simulator: Simulator) -> dict[str, Any]:
     armed = [{"fault": one.fault.name, "times": one.fault.times, "fired": one.fired} for one in simulator.armed]
-    switches = dataclasses.asdict(simulator.rules)
+    switches = {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in dataclasses.asdict(simulator.rules).items()
+    }
     return {"rules": simulator.rules.name, "switches": switches, "faults": armed, "base_url": simulator.base_url}
 
 

@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -332,6 +333,15 @@ def test_a_fault_of_ones_own_can_be_armed(client: Client) -> None:
     assert client.create(observation()).status_code == 418
 
 
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """See that it ends where the test fails, for which it would wait else."""
+    try:
+        yield
+    finally:
+        process.terminate()
+
+
 def test_the_command_prints_its_address_and_is_controlled_over_http() -> None:
     orders = {
         "add": [{"resourceType": "Patient", "id": "p1"}],
@@ -339,7 +349,11 @@ def test_the_command_prints_its_address_and_is_controlled_over_http() -> None:
         "switches": {"flowsheets": ["row"], "encounter_required": False},
     }
     command = [sys.executable, str(COMMAND), "--rules", "epic-like", "--switch", "update_status=403"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, requests.Session() as session:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+        _ended(process),
+        requests.Session() as session,
+    ):
         assert process.stdout is not None
         base_url = process.stdout.readline().strip()
         control = base_url.removesuffix("/fhir") + "/_control"
