@@ -230,10 +230,11 @@ class TokenEndpoint:
 
     def _ask(self, method: str, url: str, **content: Any) -> requests.Response:
         try:
-            return self._session.request(
-                method, url, headers={"Accept": "application/json"}, timeout=self._timeouts, allow_redirects=False,
-                **content,
-            )  # fmt: skip
+            with transport.within(sum(self._timeouts)):
+                return self._session.request(
+                    method, url, headers={"Accept": "application/json"}, timeout=self._timeouts,
+                    allow_redirects=False, **content,
+                )  # fmt: skip
         except OSError as error:  # every RequestException is one
             failure = transport.translated(error, url)
             raise ServerNotReachedError(url=failure.url, problem=f"no token: {failure.problem}") from error

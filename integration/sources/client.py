@@ -29,6 +29,8 @@ from integration.sources import auth, scopes, transport
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/fhir+json"
+READ_TIMEOUTS = 4.0
+"""So many timeouts a whole answer to a read may take: a page of a search is long, and a line may be slow."""
 _BUSY = frozenset((429, 503))
 _EXPRESSION_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.[]()_:-/")
 
@@ -115,7 +117,8 @@ class FhirClient:
 
     Args:
         base_url: without a slash at its end.
-        timeout_seconds: without a byte from the server.
+        timeout_seconds: without a byte from the server; also the most that a whole answer takes, connecting aside.
+        read_seconds: the most that a whole answer to a read takes, if that may be longer.
         retries: of reads.
         clock: for the pauses between reads, and a Retry-After that is a date.
         new_request_id: gives the X-Request-Id of a request that the caller gave none.
@@ -128,6 +131,7 @@ class FhirClient:
         base_url: str,
         *,
         timeout_seconds: float = 30.0,
+        read_seconds: float = 0.0,
         retries: Retries | None = None,
         clock: Clock | None = None,
         new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
@@ -136,6 +140,7 @@ class FhirClient:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._timeouts = transport.timeouts(timeout_seconds)
+        self._read_seconds = max(sum(self._timeouts), read_seconds)
         self._retries = retries or Retries()
         self._clock, self._new_request_id = clock or Clock(), new_request_id
         self._authenticator = authenticator
@@ -256,10 +261,11 @@ class FhirClient:
     def _sent(self, request: requests.Request, authorization: str) -> requests.Response:
         headers = {**request.headers, **({"Authorization": authorization} if authorization else {})}
         try:
-            return self._session.request(
-                request.method, request.url, params=request.params, data=request.data, headers=headers,
-                timeout=self._timeouts, allow_redirects=False,
-            )  # fmt: skip
+            with transport.within(self._read_seconds if request.method == "GET" else sum(self._timeouts)):
+                return self._session.request(
+                    request.method, request.url, params=request.params, data=request.data, headers=headers,
+                    timeout=self._timeouts, allow_redirects=False,
+                )  # fmt: skip
         except OSError as error:  # every RequestException is one
             raise transport.translated(error, request.url) from error
 
@@ -312,6 +318,7 @@ def connect(
     return FhirClient(
         site.base_url,
         timeout_seconds=site.limits.timeout_seconds,
+        read_seconds=READ_TIMEOUTS * site.limits.timeout_seconds,
         clock=clock,
         authenticator=authenticator or auth.authenticator(site, now=clock.now),
         ca_file=site.ca_file,

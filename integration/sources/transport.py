@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import http.client
+import io
+import math
+import socket
 import ssl
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import NewConnectionError
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from integration.errors import ServerNotReachedError, ServerUnreachableError
 
 CONNECT_SECONDS: Final = 10.0
 """No connection is waited for longer."""
+_ENDS: ContextVar[float] = ContextVar("ends", default=math.inf)
+"""When an answer must be there as a whole (`time.monotonic`)."""
 
 
 def session(ca_file: Path | None) -> requests.Session:
@@ -27,6 +39,8 @@ def session(ca_file: Path | None) -> requests.Session:
     """
     made = requests.Session()
     made.trust_env = False  # proxies and netrc passwords of the environment are nobody's choice here
+    made.mount("http://", _Adapter())
+    made.mount("https://", _Adapter())
     if ca_file is not None:
         made.verify = str(ca_file)
     return made
@@ -35,6 +49,19 @@ def session(ca_file: Path | None) -> requests.Session:
 def timeouts(seconds: float) -> tuple[float, float]:
     """Return the longest wait for a connection, and without a byte from the server; seconds."""
     return min(CONNECT_SECONDS, seconds), seconds
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Give each answer that a session of ours reads in this block so long in all, from now to its last byte.
+
+    A timeout alone bounds the pause between two bytes only, so a server could send one after the other for ever.
+    """
+    token = _ENDS.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ENDS.reset(token)
 
 
 def translated(error: OSError, url: str) -> ServerUnreachableError:
@@ -50,7 +77,9 @@ def translated(error: OSError, url: str) -> ServerUnreachableError:
         return ServerNotReachedError(url=where, problem="no connection")
     if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.JSONDecodeError):
         return ServerNotReachedError(url=where, problem="not an address")
-    if isinstance(error, requests.exceptions.Timeout):
+    if isinstance(error, requests.exceptions.Timeout) or any(
+        isinstance(cause, ReadTimeoutError) for cause in _causes(error)
+    ):
         return ServerUnreachableError(url=where, problem="no answer in time")
     return ServerUnreachableError(url=where, problem="the connection broke before the answer was complete")
 
@@ -98,3 +127,56 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             seen.add(id(cause))
             waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
             yield cause
+
+
+class _TimedReader(io.RawIOBase):
+    """What a socket brings, until a time; what comes later is a timeout."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, ends: float) -> None:
+        self._raw, self._connection, self._ends = raw, connection, ends
+        self._pause_seconds = connection.gettimeout() or math.inf
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        self._connection.settimeout(min(self._pause_seconds, left))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer, head and body, that must be there in time."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        if (ends := _ENDS.get()) < math.inf:
+            self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock, ends))
+
+
+class _Connection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}

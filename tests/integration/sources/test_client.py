@@ -2,8 +2,12 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 from types import SimpleNamespace
 
 import pytest
@@ -65,6 +69,68 @@ def one_shot() -> Iterator[Callable[[bytes, float], str]]:
     yield start
     for listener in listeners:
         listener.close()
+
+
+@pytest.fixture
+def dripping() -> Iterator[Callable[[bytes, float], str]]:
+    """Start servers that write a reply byte by byte, and then blanks, until the client goes."""
+    listeners: list[socket.socket] = []
+
+    def start(reply: bytes, pause_seconds: float) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                for byte in chain(reply, repeat(32)):
+                    connection.sendall(bytes([byte]))
+                    threading.Event().wait(pause_seconds)
+
+        threading.Thread(target=answer, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture
+def peers() -> list[int]:
+    """The client's port of each request."""
+    return []
+
+
+@pytest.fixture
+def threaded_server(peers: list[int]) -> Iterator[ThreadingHTTPServer]:
+    """A server that keeps connections open, and answers in either way to say where a body ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            peers.append(self.client_address[1])
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"2\r\n{}\r\n0\r\n\r\n")
+
+        def do_POST(self) -> None:
+            peers.append(self.client_address[1])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(201)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            del code, size
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 def free_port() -> int:
@@ -248,6 +314,44 @@ def test_a_late_answer_does_not_say_what_happened(one_shot: Callable[[bytes, flo
         client.create("Observation", b"{}")
 
     assert not isinstance(caught.value, ServerNotReachedError)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(b"HTTP/1.1 201 Created\r\nX-Long: ", id="head"),
+        pytest.param(b"HTTP/1.1 201 Created\r\nContent-Length: 100000\r\n\r\n", id="body"),
+        pytest.param(b"HTTP/1.1 201 Created\r\n\r\n", id="body without an end"),
+    ],
+)
+def test_an_answer_that_drips_without_end_does_not_say_what_happened(
+    dripping: Callable[[bytes, float], str], reply: bytes
+) -> None:
+    began = time.monotonic()
+    client = FhirClient(dripping(reply, 0.005), timeout_seconds=0.4)
+
+    with client, pytest.raises(ServerUnreachableError, match="no answer in time") as caught:
+        client.create("Observation", b"{}")
+
+    assert not isinstance(caught.value, ServerNotReachedError)
+    assert time.monotonic() - began < 5
+
+
+def test_a_page_that_comes_slowly_is_read_to_its_end(dripping: Callable[[bytes, float], str]) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n"
+    client = FhirClient(dripping(reply, 0.01), timeout_seconds=0.2, read_seconds=30, retries=Retries(attempts=1))
+
+    with client:
+        assert len(client.read("Patient", "p").body) == 60
+
+
+def test_one_connection_serves_several_requests(threaded_server: ThreadingHTTPServer, peers: list[int]) -> None:
+    with FhirClient(f"http://127.0.0.1:{threaded_server.server_port}/fhir") as client:
+        for _ in range(3):
+            client.read("Patient", "p")
+            client.create("Patient", b"{}")
+
+    assert (len(peers), len(set(peers))) == (6, 1)
 
 
 def test_a_broken_connection_is_read_again(pauses: Pauses) -> None:
