@@ -25,6 +25,11 @@ class Rejection:
     path: str
     problem: str
 
+    @property
+    def reason(self) -> str:
+        """Why, beginning with the path; the problem alone where no element decided it."""
+        return f"{self.path}: {self.problem}" if self.path else self.problem
+
 
 class RejectedError(Exception):
     """Says inside the intake that the resource at hand cannot be used."""

@@ -125,7 +125,8 @@ class Desk:
             one, problem = submission.unreadable(body), error.refusal.problem
         else:
             problem, note = self._judged(sent, one)
-        deposit = _deposit(one, expected_version(sent.if_match, sent.if_none_match), problem)
+        expected = expected_version(sent.if_match, sent.if_none_match)
+        deposit = one.deposit(expected_version=expected, problem=problem)
 
         def answer(receipts: Sequence[Receipt]) -> Answer:
             return answers.single(receipts[0], base_url=sent.base_url, is_minimal=sent.is_minimal, note=note)
@@ -142,7 +143,7 @@ class Desk:
     def _set_aside(self, sent: Sent, body: bytes, problem: str) -> Taken:
         """Store what cannot be taken apart, for a person."""
         one = submission.unreadable(body)
-        deposit = _deposit(one, None, problem)
+        deposit = one.deposit(problem=problem)
 
         def answer(receipts: Sequence[Receipt]) -> Answer:
             return answers.single(receipts[0], base_url=sent.base_url, is_minimal=False)
@@ -164,13 +165,13 @@ class Desk:
         if not isinstance(read, Rejection):
             return "", self.withheld(read) if read is not None else ""
         if sent.is_poison_kept:
-            return _placed(read), ""
+            return read.reason, ""
         self._answer_again(sent, one)
         raise RefusedError(422, read.problem, expression=".".join(filter(None, (one.resource_type, read.path))))
 
     def _answer_again(self, sent: Sent, one: Submission) -> None:
-        deposit = _deposit(one, None, "")
-        unit = self._unit(sent, one.content_hash, [deposit], lambda _: Answer(status=200), keys=_keys_of(sent, one))
+        keys = _keys_of(sent, one)
+        unit = self._unit(sent, one.content_hash, [one.deposit()], lambda _: Answer(status=200), keys=keys)
         first = self._found(unit)
         if first is not None:
             raise AnsweredBeforeError(first)
@@ -214,7 +215,11 @@ class Desk:
         is_atomic: bool,
     ) -> Taken:
         kept = [one for one in found if one.submission is not None]
-        deposits = [_deposit(one.submission, one.expected_version, one.problem) for one in kept if one.submission]
+        deposits = [
+            one.submission.deposit(expected_version=one.expected_version, problem=one.problem)
+            for one in kept
+            if one.submission is not None
+        ]
 
         def answer(receipts: Sequence[Receipt]) -> Answer:
             by_position = {one.position: receipt for one, receipt in zip(kept, receipts, strict=True)}
@@ -280,19 +285,6 @@ def _committed(unit: Unit, commit: Callable[[Unit], Taken]) -> Taken:
         raise RefusedError(422, _KEY_REUSED) from error
 
 
-def _deposit(one: Submission, expected: int | None, problem: str) -> Deposit:
-    return Deposit(
-        resource_type=one.resource_type,
-        resource_id=one.resource_id,
-        content_hash=one.content_hash,
-        body=one.body,
-        expected_version=expected,
-        problem=problem,
-        subject="" if problem else one.subject,
-        is_subject_fixed=one.is_subject_fixed,
-    )
-
-
 def _keys(sent: Sent, content_hash: str = "") -> list[Key]:
     if not sent.idempotency_key:
         return []
@@ -305,7 +297,3 @@ def _keys_of(sent: Sent, one: Submission) -> list[Key]:
     if one.version_key:
         keys.append(Key(digest=one.version_key))
     return keys
-
-
-def _placed(rejection: Rejection) -> str:
-    return ": ".join(filter(None, (rejection.path, rejection.problem)))

@@ -204,6 +204,5 @@ class InboxReader:
 
 
 def _rejected(entry: Entry, rejection: Rejection) -> Settled:
-    problem = ": ".join(filter(None, (rejection.path, rejection.problem)))
     state: State = "quarantined" if entry.was_quarantined else "rejected"
-    return Settled(sequence=entry.sequence, state=state, problem=problem)
+    return Settled(sequence=entry.sequence, state=state, problem=rejection.reason)

@@ -87,8 +87,9 @@ class Puller:
     def _unit(self, bodies: Sequence[bytes]) -> Unit:
         deposits = [one for body in bodies if not self._is_of_a_run(one := self._deposit(body))]
         return Unit(
-            caller=CALLER, request_id="", content_hash="", deposits=deposits, answer=lambda _: Answer(status=200)
-        )
+            caller=CALLER, request_id="", content_hash="", deposits=deposits,
+            answer=lambda _: Answer(status=200), is_poison_kept=True,
+        )  # fmt: skip
 
     def _deposit(self, body: bytes) -> Deposit:
         try:
@@ -97,14 +98,8 @@ class Puller:
             one, problem = submission.unreadable(body), error.refusal.problem
         else:
             read = self.read(one.resource_type, one.resource_id, one.body)
-            problem = ": ".join(filter(None, (read.path, read.problem))) if isinstance(read, Rejection) else ""
-        return Deposit(
-            resource_type=one.resource_type,
-            resource_id=one.resource_id,
-            content_hash=one.content_hash,
-            body=one.body,
-            problem=problem,
-        )
+            problem = read.reason if isinstance(read, Rejection) else ""
+        return one.deposit(problem=problem)
 
     def _is_of_a_run(self, one: Deposit) -> bool:
         if not one.problem.endswith(elsewhere.PROBLEM) or not self.is_planned(one.resource_id):

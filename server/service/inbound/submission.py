@@ -13,6 +13,7 @@ from integration.intake import READ_TYPES, logical_id
 from integration.outcomes import Resource
 from integration.views.values import reference_key_of
 from server.service.inbound import strict_json
+from server.service.inbound.deposits import Deposit
 from server.service.operation_outcome import RefusedError
 
 INPUT_TYPES: Final = READ_TYPES
@@ -51,6 +52,24 @@ class Submission:
     version_key: str = ""
     subject: str = ""
     is_subject_fixed: bool = False
+
+    def deposit(self, *, expected_version: int | None = None, problem: str = "") -> Deposit:
+        """Return what is stored of it.
+
+        Args:
+            expected_version: the version that must be the latest one (`Deposit`).
+            problem: why it is set aside; empty: it is worked on.
+        """
+        return Deposit(
+            resource_type=self.resource_type,
+            resource_id=self.resource_id,
+            content_hash=self.content_hash,
+            body=self.body,
+            expected_version=expected_version,
+            problem=problem,
+            subject="" if problem else self.subject,
+            is_subject_fixed=self.is_subject_fixed,
+        )
 
 
 def read(body: bytes, resource_type: str, *, url_id: str | None = None, caller: str = "") -> Submission:

@@ -597,3 +597,8 @@ def test_a_patient_is_found_through_its_merges(
     default_mapping: Mapping, fetch: Callable[[str], bytes | None], asked: str, answer: str | None
 ) -> None:
     assert intake.find_patient(default_mapping, asked, fetch) == answer
+
+
+@pytest.mark.parametrize(("path", "reason"), [("subject", "subject: unknown patient"), ("", "unknown patient")])
+def test_a_rejection_says_why_and_where_if_it_knows(path: str, reason: str) -> None:
+    assert Rejection(file="", line=0, resource="", path=path, problem="unknown patient").reason == reason

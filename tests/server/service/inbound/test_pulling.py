@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from werkzeug import Request, Response
 from integration.errors import DeliveryError
 from integration.settings import Site
 from integration.sources.client import FhirClient, Retries
+from server.service.inbound import submission
+from server.service.inbound.deposits import Answer, Unit, VersionConflictError
 from server.service.inbound.pulling import Puller
 from server.service.inbound.reading import ResourceReader
 
@@ -182,6 +185,48 @@ def test_what_a_run_planned_is_not_set_aside_for_how_it_names_its_patient(
     [aside] = service.inbox.quarantined()
     assert (aside.resource_id, "other_base_urls" in aside.problem) == ("new", True)
     assert service.inbox.counts() == {"quarantined": 1}
+
+
+def test_an_identifier_without_a_system_names_one_patients_response_in_a_pull_too(
+    service: Any, body: Any, httpserver: HTTPServer, pull: Callable[[], int]
+) -> None:
+    named = {"id": None, "identifier": {"value": "17"}}
+    others = body(**named, subject={"reference": "Patient/p2"})
+    serve(httpserver, [json.loads(body(**named)), json.loads(others)])
+    hint(service)
+
+    pull()
+
+    [aside] = service.inbox.quarantined()
+    assert "about another patient" in aside.problem
+    assert service.inbox.counts() == {"received": 1, "quarantined": 1}
+
+
+def test_what_was_pulled_is_not_moved_by_what_is_stored_together_with_it(
+    service: Any, body: Any, httpserver: HTTPServer
+) -> None:
+    serve(httpserver, [json.loads(body())])
+    units: list[Unit] = []
+    commit: Any = SimpleNamespace(take=units.append)
+    puller = Puller(
+        inbox=service.inbox,
+        commit=commit,
+        read=service.services.inbound.desk.read,
+        site=Site(name="north", base_url=httpserver.url_for("/fhir")),
+        now=lambda: NOW,
+    )
+    service.inbox.pulls.ask()
+    with FhirClient(puller.site.base_url, retries=Retries(attempts=1)) as client:
+        puller.pull(client)
+    others = submission.read(body(subject={"reference": "Patient/p2"}), "QuestionnaireResponse").deposit()
+    unit = Unit(
+        caller="engine", request_id="", content_hash="x", deposits=[others], answer=lambda _: Answer(status=200)
+    )
+
+    _, refused = service.inbox.write([*units, unit])
+
+    assert isinstance(refused, VersionConflictError)
+    assert refused.is_anothers
 
 
 def test_a_server_that_is_away_is_asked_again(
