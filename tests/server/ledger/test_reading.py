@@ -1,5 +1,7 @@
 """One patient's outcomes, with their times."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,11 +11,15 @@ from integration import outcomes
 from integration.settings import Site
 from server.jobs import stores
 from server.ledger import Ledger, reading
+from server.ledger.states import State
+from server.sites import profile_of
+
+NORTH = Site(name="north", base_url="http://127.0.0.1/fhir")
 
 
 @pytest.fixture
 def planned(ledger: Ledger, build_outcome: Any, origin: Any) -> Ledger:
-    planner = stores.planner(ledger, Site(name="north", base_url="http://127.0.0.1/fhir"))
+    planner = stores.planner(ledger, NORTH)
     planner.plan(outcomes.device(origin), [build_outcome("r1"), build_outcome("r2")])
     return ledger
 
@@ -42,3 +48,42 @@ def test_a_patient_is_found_by_an_index(planned: Ledger) -> None:
         plan = " ".join(str(row) for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {asked}")))
 
     assert "outcome_by_patient" in plan
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_what_is_in_some_states_is_read_in_parts_each_entry_once(planned: Ledger, limit: int) -> None:
+    states: list[State] = ["planned", "retracted"]
+    planned.withdraw_all("north", profile_of(NORTH), [("r1", "withdrawn")])
+    wanted = {one.key for one in planned.of_responses("north", ["", "r1", "r2"])}
+
+    parts = [planned.in_state("north", states, limit=limit)]
+    while parts[-1]:
+        parts.append(planned.in_state("north", states, after=parts[-1][-1].key, limit=limit))
+    read = [(one.response_id, one.key) for part in parts for one in part]
+
+    assert max(map(len, parts)) <= limit
+    assert read == sorted(read)
+    assert {key for _, key in read} == wanted
+    assert len(read) == len(wanted)
+    assert {one.state for part in parts for one in part} == set(states)
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_what_is_in_some_states_is_found_without_reading_the_others(planned: Ledger) -> None:
+    plans: list[str] = []
+
+    @sa.event.listens_for(planned._engine, "before_cursor_execute", retval=True)
+    def _explained(*given: Any) -> tuple[str, Any]:
+        statement, parameters = given[2:4]
+        with closing(sqlite3.connect(str(planned._engine.url.database))) as beside:
+            plans.extend(str(row[3]) for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+        return statement, parameters
+
+    [*_, last] = planned.in_state("north", ["planned"], limit=3)
+    planned.in_state("north", ["planned"], after=last.key)
+
+    searches = {plan for plan in plans if plan.startswith(("SCAN", "SEARCH"))}
+    assert searches == {
+        "SEARCH outcome USING INDEX outcome_by_state (site=? AND state=? AND response_id>?)",
+        "SEARCH outcome USING INDEX sqlite_autoindex_outcome_1 (site=? AND key=?)",
+    }
