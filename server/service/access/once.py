@@ -16,9 +16,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from integration.errors import InputError
-from integration.warehouse import open_sqlite
-from server.ledger.engine import postgresql_engine, shown
+from server.ledger.tables import open_tables
 
 SCHEMA_VERSION: Final = 1
 Kind = Literal["jti", "login", "launch", "session-ended"]
@@ -51,7 +49,8 @@ class Once:
         Raises:
             InputError: it cannot be opened.
         """
-        engine = open_sqlite(place, _metadata, SCHEMA_VERSION) if isinstance(place, Path) else _of_url(place)
+        name = "the table of what was used once"
+        engine = open_tables(place, _metadata, schema_version=SCHEMA_VERSION, lock=_LOCK, name=name)
         return cls(engine, now)
 
     def close(self) -> None:
@@ -99,14 +98,3 @@ def make_table(engine: sa.Engine) -> None:
 
 def _digest(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _of_url(url: str) -> sa.Engine:
-    try:
-        engine = postgresql_engine(url, pool_pre_ping=True)
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK:d})")
-            _metadata.create_all(connection)
-    except sa.exc.DBAPIError as error:
-        raise InputError(path=shown(url), problem="the table of what was used once cannot be made") from error
-    return engine

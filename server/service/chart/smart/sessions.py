@@ -20,9 +20,7 @@ import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from integration.errors import InputError
-from integration.warehouse import open_sqlite
-from server.ledger.engine import postgresql_engine, shown
+from server.ledger.tables import open_tables
 
 SCHEMA_VERSION: Final = 1
 _LOCK: Final = 0x6F75_7463_6F6D_6575
@@ -74,7 +72,8 @@ class ChartSessions:
         Raises:
             InputError: it cannot be opened.
         """
-        engine = open_sqlite(place, _metadata, SCHEMA_VERSION) if isinstance(place, Path) else _of_url(place)
+        name = "the table of the chart's sessions"
+        engine = open_tables(place, _metadata, schema_version=SCHEMA_VERSION, lock=_LOCK, name=name)
         return cls(engine, now)
 
     def close(self) -> None:
@@ -126,14 +125,3 @@ def _derived(session_id: str) -> tuple[str, bytes]:
     """
     digest = hashlib.sha256(b"find:" + session_id.encode("utf-8", "surrogatepass")).hexdigest()
     return digest, hashlib.sha256(b"open:" + session_id.encode("utf-8", "surrogatepass")).digest()
-
-
-def _of_url(url: str) -> sa.Engine:
-    try:
-        engine = postgresql_engine(url, pool_pre_ping=True)
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK:d})")
-            _metadata.create_all(connection)
-    except sa.exc.DBAPIError as error:
-        raise InputError(path=shown(url), problem="the table of the chart's sessions cannot be made") from error
-    return engine
