@@ -17,9 +17,10 @@ from server.service.access.keys import IssuerKeys
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metadata:
-    """Where an issuer's parts are; an address is empty if it has none such, or one that is not protected.
+    """Where the parts of an issuer, or of an EHR, are; an address is empty if there is none, or it is not protected.
 
     Attributes:
+        issuer: `iss` of its ID tokens.
         authorization_url: where a person logs in.
         token_url: where a code is exchanged.
         jwks_url: its keys.
@@ -28,6 +29,7 @@ class Metadata:
         takes_basic: whether a client's secret may be sent in the Authorization header.
     """
 
+    issuer: str
     authorization_url: str
     token_url: str
     jwks_url: str
@@ -64,7 +66,9 @@ def _discovered(issuer: str, ca_file: Path | None) -> Metadata:
     for place in _places(issuer):
         status, answer = fetch(place, ca_file=ca_file)
         if status == 200:
-            return _metadata(issuer, place, answer)
+            if answer.get("issuer") != issuer:
+                raise FetchError(f"{place}: speaks for another issuer than the settings name")
+            return metadata_of(answer, issuer)
     raise FetchError(f"{issuer}: publishes no metadata (HTTP {status})")
 
 
@@ -74,17 +78,22 @@ def _places(issuer: str) -> tuple[str, str]:
     return f"{issuer.rstrip('/')}/.well-known/openid-configuration", oauth
 
 
-def _metadata(issuer: str, place: str, answer: Mapping[str, Any]) -> Metadata:
-    if answer.get("issuer") != issuer:
-        raise FetchError(f"{place}: speaks for another issuer than the settings name")
-    methods = answer.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+def metadata_of(answer: Mapping[str, Any], issuer: str) -> Metadata:
+    """Return what a metadata document says, of an issuer or an EHR.
+
+    Args:
+        answer: the document.
+        issuer: `iss` of its ID tokens.
+    """
+    methods = answer.get("token_endpoint_auth_methods_supported")
     return Metadata(
+        issuer=issuer,
         authorization_url=_address(answer, "authorization_endpoint"),
         token_url=_address(answer, "token_endpoint"),
         jwks_url=_address(answer, "jwks_uri"),
         logout_url=_address(answer, "end_session_endpoint"),
         names_itself=answer.get("authorization_response_iss_parameter_supported") is True,
-        takes_basic=isinstance(methods, list) and "client_secret_basic" in methods,
+        takes_basic=not isinstance(methods, list) or "client_secret_basic" in methods,
     )
 
 

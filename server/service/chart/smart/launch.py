@@ -18,9 +18,10 @@ from integration.intake import logical_id
 from integration.service_settings import Chart
 from server.service.access import jwts, secret_files
 from server.service.access.fetching import FetchError, fetch
+from server.service.access.issuer import Metadata
 from server.service.access.kept import UnavailableError
 from server.service.access.once import Once
-from server.service.chart.smart.discovery import Configuration, Ehr, normalized
+from server.service.chart.smart.discovery import Ehr, normalized
 from server.service.chart.smart.sessions import Launched
 from server.service.pages import PageError
 
@@ -128,7 +129,7 @@ class Launching:
         return ehr
 
     def _exchanged(
-        self, ehr: Ehr, configuration: Configuration, pending: Pending, code: str, redirect_uri: str
+        self, ehr: Ehr, configuration: Metadata, pending: Pending, code: str, redirect_uri: str
     ) -> dict[str, Any]:
         form = {
             "grant_type": "authorization_code",
@@ -151,7 +152,7 @@ class Launching:
             raise PageError(502, "The EHR did not take its own code back.", advice=AGAIN)
         return given
 
-    def _launched(self, ehr: Ehr, configuration: Configuration, pending: Pending, given: Mapping[str, Any]) -> Launched:
+    def _launched(self, ehr: Ehr, configuration: Metadata, pending: Pending, given: Mapping[str, Any]) -> Launched:
         patient_id = given.get("patient")
         if not logical_id.is_valid(patient_id):
             raise PageError(400, "The EHR opened this page without a patient.", advice="Select a patient there first.")
@@ -167,7 +168,7 @@ class Launching:
             until=int(self.now().timestamp()) + _seconds(given.get("expires_in")),
         )
 
-    def _subject(self, ehr: Ehr, configuration: Configuration, pending: Pending, given: Mapping[str, Any]) -> str:
+    def _subject(self, ehr: Ehr, configuration: Metadata, pending: Pending, given: Mapping[str, Any]) -> str:
         """Return who the person is, by the ID token (OpenID Connect Core 1.0, section 3.1.3.7)."""
         expected = jwts.Expected(
             issuers=frozenset({configuration.issuer}),
@@ -190,7 +191,7 @@ class Launching:
         return token.text("sub")
 
 
-def _check_answer(configuration: Configuration, answer: Mapping[str, str]) -> None:
+def _check_answer(configuration: Metadata, answer: Mapping[str, str]) -> None:
     """See that an answer is by the server that was asked, and that it is a yes."""
     issuer = answer.get("iss")
     if issuer != configuration.issuer and (issuer is not None or configuration.names_itself):
@@ -203,7 +204,7 @@ def _check_answer(configuration: Configuration, answer: Mapping[str, str]) -> No
         raise PageError(403, problem, advice=AGAIN)
 
 
-def _configuration(ehr: Ehr) -> Configuration:
+def _configuration(ehr: Ehr) -> Metadata:
     try:
         configuration = ehr.configuration()
     except UnavailableError:
