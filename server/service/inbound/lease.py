@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from server.service.inbound import schema
-from server.service.inbound.schema import arrivals, leases
+from server.service.inbound.schema import arrivals, deferred, leases
 
 LEASE_SECONDS: Final = 10.0
 _LONGEST: Final = timedelta(seconds=60)
@@ -56,6 +56,15 @@ class Lease:
         query = sa.select(leases.c.holder).where(leases.c.site == self._site, _lasts(self._now()))
         with self._reading.connect() as connection:
             return connection.scalar(query) or ""
+
+    def waits_since(self) -> str:
+        """Return when the oldest of what the holder is to work at was stored (ISO 8601, UTC); empty: nothing waits."""
+        received = sa.select(arrivals.c.received).where(arrivals.c.site == self._site, arrivals.c.state == "received")
+        later = sa.select(deferred.c.received).where(deferred.c.site == self._site, deferred.c.is_open.is_(True))
+        queries = received.order_by(arrivals.c.sequence), later.order_by(deferred.c.received)
+        with self._reading.connect() as connection:
+            found = [connection.scalar(query.limit(1)) for query in queries]
+        return min(filter(None, found), default="")
 
     def is_held(self, connection: sa.Connection, holder: str) -> bool:
         """Whether the holder has the lease, and keeps it until this transaction ends."""

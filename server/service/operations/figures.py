@@ -17,13 +17,18 @@ from server.ledger.decisions import Breaker
 from server.ledger.entries import timestamp
 from server.ledger.overview import UNPROVEN, Overview
 from server.ledger.states import DUE, State
+from server.service.inbound.lease import Lease
 
 _SETTLED_AFTER: Final = timedelta(hours=1)
 """The result of an attempt that left longer ago is taken for final, so that it is counted only once."""
 
 
 class CountsArrivals(Protocol):
-    """The inbox, as far as its figures go."""
+    """The inbox, as far as its figures go; `lease` says who works at what waits there."""
+
+    @property
+    def lease(self) -> Lease:
+        """Which process plans and delivers."""
 
     def counts(self) -> Mapping[str, int]:
         """Return how many stored versions are in each state."""
@@ -40,6 +45,8 @@ class Figures:
         deliveries: resources sent so far, by the state that followed.
         oldest_unproven_seconds: since the oldest of what left and was not seen in the chart yet; 0: there is none.
         oldest_due_seconds: since the oldest of what is still to be sent; likewise.
+        oldest_waiting_seconds: since the oldest of what was taken and nothing was made of yet; likewise.
+        is_worked: whether some process plans and delivers now.
         breaker: whether the site's server is left alone.
         is_breaker_open: whether that is so now.
         last_contact: when the server last answered (ISO 8601, UTC); empty: never.
@@ -53,6 +60,8 @@ class Figures:
     deliveries: Mapping[str, int]
     oldest_unproven_seconds: float
     oldest_due_seconds: float
+    oldest_waiting_seconds: float
+    is_worked: bool
     breaker: Breaker
     is_breaker_open: bool
     last_contact: str
@@ -99,13 +108,23 @@ class Stores:
             outcomes=dict(self._ledger.counts(self.site)),
             deliveries=self._deliveries(),
             oldest_unproven_seconds=self._age(self.overview.oldest(self.site, UNPROVEN)),
-            oldest_due_seconds=self._age(self.overview.oldest(self.site, DUE)),
+            oldest_due_seconds=self._due_seconds(),
+            oldest_waiting_seconds=self._waiting_seconds(),
+            is_worked=self._is_worked(),
             breaker=breaker,
             is_breaker_open=self.is_open(breaker),
             last_contact=self.overview.last_contact(self.site),
             failed_contact=self.failed_contact(),
             free_bytes=self.free_bytes(),
         )
+
+    def neglected_seconds(self) -> float:
+        """Return for how long something waits that no process works at; 0: nothing waits, or some process works.
+
+        Raises:
+            LedgerError, sqlalchemy.exc.DBAPIError: a store cannot be read now.
+        """
+        return 0.0 if self._is_worked() else max(self._due_seconds(), self._waiting_seconds())
 
     def breaker(self) -> Breaker:
         """Return whether the site's server is left alone."""
@@ -122,6 +141,15 @@ class Stores:
     def free_bytes(self) -> int:
         """Return the room on the disk of the state folder."""
         return shutil.disk_usage(self._folder).free
+
+    def _is_worked(self) -> bool:
+        return bool(self._inbox.lease.holder())
+
+    def _due_seconds(self) -> float:
+        return self._age(self.overview.oldest(self.site, DUE))
+
+    def _waiting_seconds(self) -> float:
+        return self._age(self._inbox.lease.waits_since())
 
     def _age(self, since: str) -> float:
         return max(0.0, (self._now() - datetime.fromisoformat(since)).total_seconds()) if since else 0.0

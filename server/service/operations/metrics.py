@@ -96,6 +96,12 @@ def _single(figures: Figures) -> Iterator[tuple[str, str, float]]:
         figures.oldest_unproven_seconds,
     )
     yield "oldest_due_seconds", "Age of the oldest outcome still to be sent.", figures.oldest_due_seconds
+    yield (
+        "oldest_waiting_seconds",
+        "Age of the oldest of what was taken and nothing was made of yet.",
+        figures.oldest_waiting_seconds,
+    )
+    yield "working", "Whether some process plans and delivers now.", float(figures.is_worked)
     yield "quarantined", "Stored responses that can never be used and wait for a person.", quarantined(figures.inbox)
     yield "breaker_open", "Whether the EHR's server is left alone now.", float(figures.is_breaker_open)
     yield "breaker_openings", "How often in a row that was so.", figures.breaker.failures

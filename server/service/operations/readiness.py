@@ -1,6 +1,7 @@
-"""Whether the service can take what is sent to it: its stores can be written and its disk has room.
+"""Whether the service can take what is sent to it: its stores can be written, its disk has room, and somebody works.
 
-That the EHR's server is away does not make it unready: what is sent meanwhile is stored, and delivered later.
+That the EHR's server is away does not make it unready: what is sent meanwhile is stored, and delivered later. What no
+process works at is delivered by nobody, and whoever sent it was told that it is; so that does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from integration.errors import OutcomeBridgeError
 from server.service.operations.figures import Stores
 
+NEGLECTED_SECONDS: Final = 600.0
+"""So long may something wait that no process works at; a silent worker keeps its lease for as long."""
 _FAULTS: Final = (OutcomeBridgeError, SQLAlchemyError, OSError)
 
 
@@ -48,6 +51,7 @@ class Readiness:
             Check(name="ledger", problem=_problem(self._stores.overview.check_writable)),
             Check(name="inbox", problem=_problem(self._check_inbox)),
             Check(name="disk", problem=self._room()),
+            Check(name="work", problem=self._neglect()),
         ]
 
     def ehr(self) -> Mapping[str, Any]:
@@ -63,6 +67,14 @@ class Readiness:
             }
         except _FAULTS:
             return {"site": self._stores.site}
+
+    def _neglect(self) -> str:
+        try:
+            seconds = self._stores.neglected_seconds()
+        except _FAULTS as error:
+            return f"cannot be looked at ({type(error).__name__})"
+        is_long = seconds > NEGLECTED_SECONDS
+        return f"something has waited for {seconds:.0f} s, and no process works at it" if is_long else ""
 
     def _room(self) -> str:
         try:

@@ -17,6 +17,7 @@ from integration.settings import Site
 from integration.sources.client import FhirClient, Retries
 from server.jobs import chart
 from server.ledger.decisions import Breaker
+from server.ledger.states import DUE
 from server.service.operations import figures
 from server.service.operations.timings import Timings
 
@@ -53,7 +54,7 @@ def test_the_service_is_ready_while_its_stores_can_be_written_and_the_ehr_is_no_
     assert answer.status_code == 200
     assert answer.json == {
         "status": "ready",
-        "checks": {"ledger": "ok", "inbox": "ok", "disk": "ok"},
+        "checks": {"ledger": "ok", "inbox": "ok", "disk": "ok", "work": "ok"},
         "ehr": {
             "site": "north",
             "last_contact": None,
@@ -109,6 +110,35 @@ def test_a_disk_without_room_is_not_ready(service: Any, monkeypatch: pytest.Monk
 
     assert answer.status_code == 503
     assert answer.json["checks"]["disk"] == "150 MB are left, less than 200 MB"
+
+
+@pytest.mark.parametrize("waits", ["received", "taken later", "due"])
+def test_what_waits_for_long_and_nobody_works_at_is_told(
+    service: Any, body: Body, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    service.post(body(), **({"Prefer": "respond-async"} if waits == "taken later" else {}))
+    if waits == "due":
+        service.reader.plan_waiting()
+    stores = service.services.operations.figures
+    since = stores.overview.oldest("north", DUE) if waits == "due" else service.inbox.lease.waits_since()
+    stored = datetime.fromisoformat(since)
+
+    def asked_after(seconds: float) -> Any:
+        monkeypatch.setattr(stores, "_now", lambda: stored + timedelta(seconds=seconds))
+        return service.client.get("/readyz")
+
+    assert asked_after(599).status_code == 200
+    told, metric = asked_after(700), samples(service)
+    service.inbox.lease.take("some process")
+    worked = asked_after(700)
+
+    assert (told.status_code, worked.status_code) == (503, 200)
+    assert told.json["checks"]["work"] == "something has waited for 700 s, and no process works at it"
+    assert "p1" not in told.get_data(as_text=True)
+    oldest = "due" if waits == "due" else "waiting"
+    assert metric[f"outcome_bridge_oldest_{oldest}_seconds{{site=north}}"] == 700
+    assert metric["outcome_bridge_working{site=north}"] == 0
+    assert samples(service)["outcome_bridge_working{site=north}"] == 1
 
 
 def test_the_figures_follow_what_is_stored_planned_and_asked(service: Any, body: Body) -> None:
