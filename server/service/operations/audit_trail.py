@@ -6,11 +6,8 @@ every second, has it outlive the machine. A file that is long enough is set asid
 
 from __future__ import annotations
 
-import fcntl
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +15,7 @@ from typing import Final
 import msgspec
 
 from integration.outcomes import Resource
+from server.service.operations.file_lock import FileLock
 
 _TIME: Final = "%Y%m%dT%H%M%S.%f"
 
@@ -33,9 +31,9 @@ class AuditTrail:
 
     def __init__(self, path: Path, *, most_bytes: int, now: Callable[[], datetime]) -> None:
         self.path, self._most_bytes, self._now = path, most_bytes, now
-        self._lock, self._descriptor, self._is_dirty = threading.Lock(), -1, False
+        self._descriptor, self._is_dirty = -1, False
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._guard = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
 
     def append(self, event: Resource) -> None:
         """Write one event down.
@@ -44,7 +42,7 @@ class AuditTrail:
             OSError: the disk refuses.
         """
         line = msgspec.json.encode(event) + b"\n"
-        with self._alone():
+        with self._lock.alone():
             descriptor = self._opened()
             written = os.write(descriptor, line)
             while written < len(line):
@@ -55,7 +53,7 @@ class AuditTrail:
 
     def flush(self) -> None:
         """Have on the disk what was appended."""
-        with self._lock:
+        with self._lock.threads:
             if self._is_dirty and self._descriptor >= 0:
                 os.fdatasync(self._descriptor)
             self._is_dirty = False
@@ -68,21 +66,11 @@ class AuditTrail:
     def close(self) -> None:
         """Close the file."""
         self.flush()
-        with self._lock:
+        with self._lock.threads:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
-            os.close(self._guard)
+            self._lock.close()
             self._descriptor = -1
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep the other threads and processes from writing or setting aside."""
-        with self._lock:
-            fcntl.flock(self._guard, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._guard, fcntl.LOCK_UN)
 
     def _opened(self) -> int:
         """Return the current file, also where another process set the one before aside."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from server.service.operations.file_lock import FileLock
 
 
 class Marks:
@@ -22,8 +22,7 @@ class Marks:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._guard = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        self._writing = os.open(path.with_name(f"{path.name}.write"), os.O_RDWR | os.O_CREAT, 0o600)
-        self._lock = threading.Lock()
+        self._writing = FileLock(path.with_name(f"{path.name}.write"))
 
     def lead(self) -> bool:
         """Whether this process leads, now or until it ends: the first that asks does."""
@@ -51,7 +50,7 @@ class Marks:
         Raises:
             OSError: the disk refuses.
         """
-        with self._alone():
+        with self._writing.alone():
             self._write({**self._read(), **numbers})
 
     def begin(self, name: str, number: int) -> None:
@@ -60,7 +59,7 @@ class Marks:
         Raises:
             OSError: the disk refuses.
         """
-        with self._alone():
+        with self._writing.alone():
             kept = self._read()
             if name not in kept:
                 self._write({**kept, name: number})
@@ -68,17 +67,7 @@ class Marks:
     def close(self) -> None:
         """Let another process lead."""
         os.close(self._guard)
-        os.close(self._writing)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other threads and processes from writing."""
-        with self._lock:
-            fcntl.flock(self._writing, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._writing, fcntl.LOCK_UN)
+        self._writing.close()
 
     def _write(self, numbers: dict[str, Any]) -> None:
         making = self._path.with_name(f".{self._path.name}.making")
