@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,8 +25,11 @@ from sqlalchemy.dialects.sqlite import insert
 from integration import versions
 from integration.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BATCH = 500
+_REFERENCE = re.compile(rb"Patient\\?/([A-Za-z0-9\-.]{1,64})")
+_MOST_MENTIONED = 100
+_EVERYBODY = ""  # instead of Patients in a row of what names more than that: looked through for each
 _PATIENCE_SECONDS = 30.0
 _HAS_TURN = "has_turn"
 
@@ -41,6 +46,16 @@ _resources = sa.Table(
     sa.Column("received", sa.String, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
+_mentions = sa.Table(
+    "mention",
+    _metadata,
+    sa.Column("site", sa.String, primary_key=True),
+    sa.Column("type", sa.String, primary_key=True),
+    sa.Column("patient_id", sa.String, primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Which Patients a resource names, or once named in an older version."""
 
 
 class _Meta(msgspec.Struct):
@@ -93,7 +108,7 @@ class Warehouse:
         Raises:
             InputError: it cannot be opened, is no database, or was written by a newer version.
         """
-        return cls(open_sqlite(path, _metadata, SCHEMA_VERSION), now)
+        return cls(open_sqlite(path, _metadata, SCHEMA_VERSION, upgrades={1: _note_all_mentions}), now)
 
     def close(self) -> None:
         """Close the file."""
@@ -132,12 +147,19 @@ class Warehouse:
     def mentioning(self, site: str, resource_type: str, patient_ids: Iterable[str]) -> list[bytes]:
         """Return the resources of a type that hold a reference to one of these Patients, as they came, by id.
 
-        They are looked through without being read, so whoever asks must see whether the reference is the one meant.
+        They are found without being read, so whoever asks must see whether the reference is the one meant.
         """
-        spellings = (f"Patient{slash}{one}".encode() for one in sorted(patient_ids) for slash in ("/", "\\/"))
+        ids = sorted(patient_ids)
+        spellings = (f"Patient{slash}{one}".encode() for one in ids for slash in ("/", "\\/"))
         holds = [sa.func.instr(_resources.c.body, sa.literal(one, sa.LargeBinary)) > 0 for one in spellings]
+        may_name = sa.select(_mentions.c.id).where(
+            _mentions.c.site == site, _mentions.c.type == resource_type, _mentions.c.patient_id.in_([*ids, _EVERYBODY])
+        )
         query = sa.select(_resources.c.body).where(
-            _resources.c.site == site, _resources.c.type == resource_type, sa.or_(sa.false(), *holds)
+            _resources.c.site == site,
+            _resources.c.type == resource_type,
+            _resources.c.id.in_(may_name),
+            sa.or_(sa.false(), *holds),
         )
         with self._reading.connect() as connection:
             return list(connection.scalars(query.order_by(_resources.c.id)))
@@ -174,11 +196,24 @@ class Warehouse:
                 if _is_newer(row, held.get(key)):
                     held[key] = rows[key] = row
             _upsert(connection, list(rows.values()))
+            _note_mentions(connection, rows.values())
         return counts
 
 
-def open_sqlite(path: Path, metadata: sa.MetaData, schema_version: int) -> sa.Engine:
+def open_sqlite(
+    path: Path,
+    metadata: sa.MetaData,
+    schema_version: int,
+    *,
+    upgrades: Mapping[int, Callable[[sa.Connection], None]] = MappingProxyType({}),
+) -> sa.Engine:
     """Open or make a SQLite file in WAL mode with full sync, and see that its schema is ours.
+
+    Args:
+        path: of the file.
+        metadata: its tables.
+        schema_version: of these.
+        upgrades: by an older version, what fills the tables that it had not; that runs once, in one transaction.
 
     Write transactions begin with BEGIN IMMEDIATE (`engine.begin()`), so two writers wait for each other instead of
     failing half-way; a read (`engine.execution_options(is_read=True).connect()`) sees one state and blocks nobody.
@@ -191,13 +226,15 @@ def open_sqlite(path: Path, metadata: sa.MetaData, schema_version: int) -> sa.En
         engine = sqlite_engine(path)
         with engine.begin() as connection:
             found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            if found not in (0, schema_version):
+            if found not in (0, schema_version, *upgrades):
                 age, advice = (
                     ("a newer", "update the software") if found > schema_version else ("an older", "move it away")
                 )
                 problem = f"written by {age} version (schema {found}, this is {schema_version}); {advice}"
                 raise InputError(path=str(path), problem=problem)
             metadata.create_all(connection)
+            if found in upgrades:
+                upgrades[found](connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {schema_version:d}")
     except (OSError, sqlite3.Error, sa.exc.DBAPIError) as error:
         raise InputError(
@@ -309,3 +346,27 @@ def _upsert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     keys = [_resources.c.site, _resources.c.type, _resources.c.id]
     new_values = {column.name: column for column in statement.excluded if column.name not in ("site", "type", "id")}
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new_values), rows)
+
+
+def _note_mentions(connection: sa.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Note which Patients these resources name; what an older version named stays."""
+    named = [
+        {"site": row["site"], "type": row["type"], "id": row["id"], "patient_id": one}
+        for row in rows
+        for one in _mentioned(row["body"])
+    ]
+    if named:
+        connection.execute(insert(_mentions).on_conflict_do_nothing(), named)
+
+
+def _mentioned(body: bytes) -> set[str]:
+    found = {one[1].decode() for one in _REFERENCE.finditer(body)}
+    return found if len(found) <= _MOST_MENTIONED else {_EVERYBODY}
+
+
+def _note_all_mentions(connection: sa.Connection) -> None:
+    """Note them of all that a file held before there were notes."""
+    columns = (_resources.c.site, _resources.c.type, _resources.c.id, _resources.c.body)
+    rows = connection.execution_options(yield_per=_BATCH).execute(sa.select(*columns)).mappings()
+    for part in rows.partitions(_BATCH):
+        _note_mentions(connection, [dict(row) for row in part])

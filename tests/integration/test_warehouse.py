@@ -6,10 +6,12 @@ import sys
 import textwrap
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from integration.errors import InputError
 from integration.warehouse import StoreCounts, Warehouse
@@ -148,6 +150,55 @@ def test_what_mentions_a_patient_is_found_however_it_is_written(warehouse: Wareh
 
     assert warehouse.mentioning("north", "Procedure", ["p1"]) == [mentioning]
     assert warehouse.mentioning("north", "Procedure", []) == []
+
+
+def test_what_mentions_a_patient_is_that_of_the_newest_version(warehouse: Warehouse) -> None:
+    first = body("Procedure", "a", meta={"versionId": "1"}, subject={"reference": "Patient/p1"})
+    corrected = body("Procedure", "a", meta={"versionId": "2"}, subject={"reference": "Patient/p2"})
+    warehouse.store("north", [first])
+    warehouse.store("north", [corrected])
+
+    assert warehouse.mentioning("north", "Procedure", ["p1"]) == []
+    assert warehouse.mentioning("north", "Procedure", ["p1", "p2"]) == [corrected]
+
+
+def test_what_mentions_very_many_patients_is_found_for_each_and_noted_once(warehouse: Warehouse) -> None:
+    crowd = body("Group", "g", member=[{"entity": {"reference": f"Patient/p{number}"}} for number in range(5000)])
+    warehouse.store("north", [crowd])
+
+    assert [warehouse.mentioning("north", "Group", [one]) for one in ("p0", "p4999")] == [[crowd], [crowd]]
+    assert warehouse.mentioning("north", "Group", ["p5000"]) == []
+    with warehouse._engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM mention").scalar_one() == 1
+
+
+def test_what_mentions_a_patient_is_found_without_looking_through_the_others(warehouse: Warehouse) -> None:
+    plans: list[str] = []
+
+    @sa.event.listens_for(warehouse._engine, "before_cursor_execute")
+    def _explain(*given: Any) -> None:
+        with closing(sqlite3.connect(str(warehouse._engine.url.database))) as beside:
+            plans.extend(row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {given[2]}", given[3]))
+
+    warehouse.mentioning("north", "Procedure", ["p1"])
+
+    assert [plan for plan in plans if plan.startswith(("SCAN", "SEARCH"))] == [
+        "SEARCH resource USING INDEX sqlite_autoindex_resource_1 (site=? AND type=? AND id=?)",
+        "SEARCH mention USING PRIMARY KEY (site=? AND type=? AND patient_id=?)",
+    ]
+
+
+def test_a_file_of_the_first_version_is_taken_over_with_what_mentions_whom(tmp_path: Path) -> None:
+    mentioning = [body("Procedure", f"r{number:04}", subject={"reference": "Patient/p1"}) for number in range(1200)]
+    with Warehouse.open(tmp_path / "w.sqlite") as warehouse:
+        warehouse.store("north", mentioning)
+    with closing(sqlite3.connect(tmp_path / "w.sqlite")) as connection:
+        connection.execute("DROP TABLE mention")
+        connection.execute("PRAGMA user_version = 1")
+
+    for _ in range(2):
+        with Warehouse.open(tmp_path / "w.sqlite") as warehouse:
+            assert warehouse.mentioning("north", "Procedure", ["p1"]) == mentioning
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
