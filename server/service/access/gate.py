@@ -26,7 +26,7 @@ from server.service.access import browser, login, sessions
 from server.service.access.caller import LOOPBACK, Caller, unauthenticated
 from server.service.access.limits import Buckets, network_of
 from server.service.access.login import Login
-from server.service.access.proxies import PEER, WAS_FORWARDED, TrustedProxies
+from server.service.access.proxies import PEER, WAS_FORWARDED, Proxies, TrustedProxies
 from server.service.access.sessions import StaffSessions
 from server.service.access.sources import Sources
 from server.service.operation_outcome import RefusedError
@@ -97,6 +97,7 @@ class _Passing:
     def __init__(self, gate: Gate) -> None:
         self._gate, self._is_open = gate, gate.is_open
         self._sent, self._failed = Buckets(gate.clock), Buckets(gate.clock)
+        self._proxies = Proxies(gate.service.trusted_proxies)
 
     def enter(self) -> WebResponse | None:
         """Set `g.caller`, and answer a request that may not go on."""
@@ -173,10 +174,7 @@ class _Passing:
     def _is_near(self) -> bool:
         """Whether the connection came from this machine or a trusted proxy, and says nothing of another client."""
         peer = request.environ.get(PEER, "")
-        return not request.environ.get(WAS_FORWARDED) and (is_loopback(peer) or self._trusts(peer))
-
-    def _trusts(self, address: str) -> bool:
-        return TrustedProxies(_no_app, self._gate.service.trusted_proxies, "").trusts(address)
+        return not request.environ.get(WAS_FORWARDED) and (is_loopback(peer) or peer in self._proxies)
 
     def _enter_as_person(self, area: Area) -> WebResponse | None:
         if g.caller is None and self._gate.service.staff.can_log_in:
@@ -220,7 +218,3 @@ def _area_of(rule: str) -> Area:
 
 def _too_many(problem: str, seconds: float) -> RefusedError:
     return RefusedError(429, problem, headers={"Retry-After": Buckets.retry_after(seconds)})
-
-
-def _no_app(*_: object) -> list[bytes]:
-    raise AssertionError("unreachable: nothing is passed on")

@@ -36,6 +36,24 @@ _NOBODY: Final = frozenset(("", "-", "(null)"))
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+class Proxies:
+    """Addresses that are believed.
+
+    Args:
+        proxies: addresses and networks.
+    """
+
+    def __init__(self, proxies: Sequence[str]) -> None:
+        self._networks = tuple(ipaddress.ip_network(proxy) for proxy in proxies)
+
+    def __contains__(self, address: str) -> bool:
+        """Whether an address is one of them; IPv4 in IPv6 is IPv4, and a text that is no address is none of them."""
+        parsed = _parsed(address) if self._networks else None
+        return parsed is not None and any(
+            parsed in network for network in self._networks if network.version == parsed.version
+        )
+
+
 class TrustedProxies:
     """WSGI middleware.
 
@@ -46,8 +64,7 @@ class TrustedProxies:
     """
 
     def __init__(self, app: WSGIApplication, proxies: Sequence[str], certificate_header: str) -> None:
-        self._app = app
-        self._networks = tuple(ipaddress.ip_network(proxy) for proxy in proxies)
+        self._app, self._proxies = app, Proxies(proxies)
         self._header = f"HTTP_{certificate_header.upper().replace('-', '_')}" if certificate_header else ""
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -56,20 +73,13 @@ class TrustedProxies:
         certificate = environ.pop(self._header, "").strip() if self._header else ""
         peer = environ.get("REMOTE_ADDR", "")
         environ[PEER], environ[WAS_FORWARDED], environ[CERTIFICATE] = peer, bool(said), ""
-        if self.trusts(peer):
+        if peer in self._proxies:
             self._believe(environ, said)
             environ[CERTIFICATE] = "" if certificate in _NOBODY else certificate
         elif certificate not in _NOBODY:
             message = "a certificate header is ignored: it came from an address that is no trusted proxy"
             logger.warning(message, extra={"action": "certificate_header_ignored", "address": peer})
         return self._app(environ, start_response)
-
-    def trusts(self, address: str) -> bool:
-        """Whether an address is one of the proxies'."""
-        parsed = _parsed(address) if self._networks else None
-        return parsed is not None and any(
-            parsed in network for network in self._networks if network.version == parsed.version
-        )
 
     def _believe(self, environ: dict[str, Any], said: dict[str, str]) -> None:
         environ["REMOTE_ADDR"] = self._client(said.get("HTTP_X_FORWARDED_FOR", ""), environ["REMOTE_ADDR"])
@@ -89,7 +99,7 @@ class TrustedProxies:
             if address is None:
                 break
             client = str(address)
-            if not self.trusts(client):
+            if client not in self._proxies:
                 break
         return client
 
