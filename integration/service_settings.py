@@ -20,6 +20,9 @@ Interaction = Literal["create", "update", "read", "search", "delete"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 """How a token may be signed: by key pairs only (RFC 7518, section 3.1; RFC 8037, renamed by RFC 9864)."""
 
+OWN_NAMES: Final = frozenset(("loopback", "pull"))
+"""Under which the service stores what comes from its own machine, and what it reads at the site."""
+
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -107,6 +110,13 @@ class Source(Table):
     interactions: Annotated[tuple[Interaction, ...], Field(strict=False, min_length=1)] = ("create", "update", "read")
     poison: Literal["reject", "quarantine"] = "reject"
     requests_per_minute: int = Field(default=6000, ge=1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_nobody_elses(cls, name: str) -> str:
+        if name in OWN_NAMES:
+            raise ValueError(f"must not be {name}, which the service calls itself; take another name")
+        return name
 
     @field_validator("api_key_sha256")
     @classmethod

@@ -64,6 +64,8 @@ def test_tokens_alone_are_no_authentication_for_nobody_has_one_of_a_source(tmp_p
         ('[[service.sources]]\nname = "a"\nclient_id = "x"\n', ["service.sources", "needs service.tokens"]),
         ('[[service.sources]]\nname = "a"\ncertificate = "CN=x"\n', ["service.sources", "client_certificate_header"]),
         ('[[service.sources]]\nname = "a b"\nclient_id = "x"\n', ["service.sources.0.name"]),
+        (SOURCE.replace("north", "pull"), ["service.sources.0.name", "calls itself"]),
+        (SOURCE.replace("north", "loopback"), ["service.sources.0.name", "calls itself"]),
         ('[[service.sources]]\nname = "a"\napi_key_sha256 = "obk_x"\n', ["api_key_sha256", "never the key itself"]),
         (f'[[service.sources]]\nname = "a"\ncertificate = "{"AB:" * 19}CD"\n', ["certificate", "SHA-1"]),
         (f'{SOURCE}types = ["questionnaire response"]\n', ["service.sources.0.types", "resource types"]),

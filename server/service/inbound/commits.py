@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from integration.intake import RejectedError
+from integration.service_settings import OWN_NAMES
 from server.service.inbound import answers, statements, submission
 from server.service.inbound.counting import Sent, newest_of
 from server.service.inbound.deposits import (
@@ -29,7 +30,7 @@ from server.service.inbound.deposits import (
 
 _PARAMETERS: Final = 500
 _LATER: Final = 202
-MAY_MOVE: Final = frozenset(("loopback", "pull"))
+MAY_MOVE: Final = OWN_NAMES
 """Whose resources may say that another source's resource is about another patient: this machine, and the EHR."""
 _Identity = tuple[str, str]
 """Resource type and logical id."""

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
+from integration.service_settings import OWN_NAMES
 from server.service.access.caller import LOOPBACK, Caller
+from server.service.inbound.pulling import CALLER
 from server.service.inbound.submission import RESPONSE
 
 FHIR = {"Content-Type": "application/fhir+json"}
@@ -187,3 +189,7 @@ def test_nothing_is_overwritten_where_nothing_is_expected(service: Any, body: An
 
     assert [one.status_code for one in answers] == [201, 201, 412]
     assert service.inbox.counts() == {"received": 1}
+
+
+def test_nobody_else_has_the_name_of_who_may_move_a_resource() -> None:
+    assert {LOOPBACK.name, CALLER} == OWN_NAMES
