@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from typing import Final
 
@@ -12,6 +13,7 @@ from integration.mapping import Mapping
 DISTRIBUTION: Final = "outcome-bridge"
 
 
+@cache
 def software_version() -> str:
     """Return the version of Outcome Bridge that runs."""
     return metadata.version(DISTRIBUTION)

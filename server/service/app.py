@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError
@@ -31,9 +32,17 @@ _PROBLEMS: Final = {
 }
 
 
+class _Application(Flask):
+    """A Flask application of plain functions."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function as it is; Flask would see with every call of it whether it is a coroutine's."""
+        return func
+
+
 def create_app(services: Services) -> Flask:
     """Build the application. It starts nothing: whoever calls starts the worker and the server."""
-    app = Flask("outcome-bridge", static_folder=None)
+    app = _Application("outcome-bridge", static_folder=None)
     # Werkzeug cuts a chunked body off at its limit without a word; one byte more tells that it was too long.
     app.config["MAX_CONTENT_LENGTH"] = services.body_limit_bytes + 1
     requests.install(app, services.operations.timings.observe)

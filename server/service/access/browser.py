@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ _HEADERS: Final = {  # with `no-referrer`, browsers send `Origin: null` with our
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'"
 )
+_NOBODY: Final = "'none'"
 _YEAR: Final = "max-age=31536000"
 
 
@@ -42,10 +44,13 @@ def require_own_origin(request: Request) -> None:
         RefusedError: 403.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    own = urlsplit(request.host_url)
-    is_foreign = origin is not None and origin != f"{own.scheme}://{own.netloc}"
-    if is_foreign or (site is not None and site not in _OWN_SITES):
+    if (origin is not None and not _is_own(origin, request)) or (site is not None and site not in _OWN_SITES):
         raise RefusedError(403, "the request comes from a page of another site")
+
+
+def _is_own(origin: str, request: Request) -> bool:
+    own = urlsplit(request.host_url)
+    return origin == f"{own.scheme}://{own.netloc}"
 
 
 def require_form_token(request: Request, expected: str) -> None:
@@ -68,15 +73,20 @@ def add_headers(request: Request, response: Response, frame_ancestors: Sequence[
         frame_ancestors: origins that may show the chart page in a frame.
     """
     may_be_framed = bool(frame_ancestors) and request.path.startswith(_FRAMED)
-    ancestors = " ".join(frame_ancestors) if may_be_framed else "'none'"
-    wanted = {**_HEADERS, "Content-Security-Policy": f"{_POLICY}; frame-ancestors {ancestors}"}
-    if not may_be_framed:
-        wanted["X-Frame-Options"] = "DENY"
-    if request.is_secure:
-        wanted["Strict-Transport-Security"] = _YEAR
-    wanted["Cache-Control"] = "no-store"
-    held = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - a list of pairs, not a mapping
-    for name, value in wanted.items():
+    held = {name.lower() for name, _ in response.headers}
+    for name, value in _wanted(" ".join(frame_ancestors) if may_be_framed else "", is_secure=request.is_secure):
         if name.lower() not in held:
             response.headers.add(name, value)
     return response
+
+
+@cache
+def _wanted(ancestors: str, *, is_secure: bool) -> tuple[tuple[str, str], ...]:
+    """Return the headers, for pages that these origins may frame; empty: none may."""
+    wanted = {**_HEADERS, "Content-Security-Policy": f"{_POLICY}; frame-ancestors {ancestors or _NOBODY}"}
+    if not ancestors:
+        wanted["X-Frame-Options"] = "DENY"
+    if is_secure:
+        wanted["Strict-Transport-Security"] = _YEAR
+    wanted["Cache-Control"] = "no-store"
+    return tuple(wanted.items())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import replace
 from typing import Final
 
 from flask import Blueprint, Response, g, request
 from msgspec import json
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import BaseConverter
+from werkzeug.sansio.utils import get_current_url
 
 from integration.service_settings import Interaction
 from integration.sources.resource_types import RESOURCE_TYPES
@@ -27,7 +29,7 @@ from server.service.services import Services
 
 PREFIX: Final = "/fhir"
 RETRY_AFTER_SECONDS: Final = 1
-_MINIMAL: Final = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\"?($|[,;\s])")
+_RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|OperationOutcome)\"?(?=$|[,;\s])")
 _ASYNC: Final = re.compile(r"(^|[,;\s])respond-async($|[,;\s])")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _OTHER_TYPES: Final = sorted(RESOURCE_TYPES - set(INPUT_TYPES) - {"Bundle"})
@@ -88,6 +90,8 @@ def _add_taking(api: Blueprint, services: Services) -> None:
 def _taken(services: Services, kind: Kind, resource_type: str = "", url_id: str | None = None) -> Response:
     """Take what a request brings, now or later, and answer it."""
     who = _who(url_id, resource_type) if kind == "resource" else caller.require_source()
+    is_later = _ASYNC.search(request.headers.get("Prefer", "")) is not None
+    form = _form() if kind == "resource" else ""
     sent = Sent(
         kind=kind,
         caller=who.name,
@@ -99,15 +103,38 @@ def _taken(services: Services, kind: Kind, resource_type: str = "", url_id: str 
         if_match=request.headers.get("If-Match", ""),
         if_none_match=request.headers.get("If-None-Match", "") if request.method == "PUT" else "",
         idempotency_key=_idempotency_key(),
-        is_minimal=kind == "resource" and _MINIMAL.search(request.headers.get("Prefer", "")) is not None,
+        is_minimal=is_later and form == "minimal",
     )
     content = _body(services)
-    is_later = _ASYNC.search(request.headers.get("Prefer", "")) is not None
     desk = services.inbound.desk
     taken = desk.take_later(sent, content, _allow) if is_later else desk.take(sent, content, _allow)
     if not taken.is_replay:
         services.wake()
-    return _response(taken.answer)
+    return _response(taken.answer if is_later else _formed(services, taken.answer, form))
+
+
+def _form() -> str:
+    """Return what the answer shall hold (https://hl7.org/fhir/R4/http.html#ops); empty: the sender did not say."""
+    said = _RETURN.search(request.headers.get("Prefer", ""))
+    return said[1] if said else ""
+
+
+def _formed(services: Services, given: Answer, form: str) -> Answer:
+    """Return the answer to a create or update, first or repeated, in the form that is asked for now.
+
+    That something is set aside or not used is said in any case.
+    """
+    if form not in ("minimal", "representation") or "Location" not in given.headers or _is_warning(given.body):
+        return given
+    if form == "minimal":
+        return replace(given, body=b"")
+    resource_type, resource_id, _, version = given.headers["Location"].rsplit("/", 4)[1:]
+    found = services.inbound.inbox.version(resource_type, resource_id, int(version))
+    return replace(given, body=found.body) if found else given
+
+
+def _is_warning(body: bytes) -> bool:
+    return bool(body) and json.decode(body)["issue"][0]["severity"] != "information"
 
 
 def _who(url_id: str | None, resource_type: str) -> caller.Caller:
@@ -227,4 +254,9 @@ def _response(given: Answer) -> Response:
 
 
 def _base_url(services: Services) -> str:
-    return f"{services.public_url or request.root_url.rstrip('/')}{PREFIX}"
+    return f"{services.public_url or _root_url(request.scheme, request.host, request.root_path)}{PREFIX}"
+
+
+@functools.lru_cache(maxsize=16)
+def _root_url(scheme: str, host: str, root_path: str) -> str:
+    return get_current_url(scheme, host, root_path).rstrip("/")

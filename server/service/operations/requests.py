@@ -39,7 +39,8 @@ def install(app: Flask, observe: Observe) -> None:
         seconds = time.perf_counter() - g.get("began", time.perf_counter())
         observe((method(), route(), str(response.status_code)), seconds)
         level = logging.DEBUG if route() in _QUIET and response.status_code < 400 else logging.INFO
-        logger.log(level, "request", extra=_facts(response, seconds))
+        if logger.isEnabledFor(level):
+            logger.log(level, "request", extra=_facts(response, seconds))
         return response
 
 
