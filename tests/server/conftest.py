@@ -1,6 +1,7 @@
 import json
 import re
 import socket
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -18,6 +19,11 @@ from integration.records import Moment, Response
 from integration.settings import Limits, Site
 from integration.sources.client import Clock, FhirClient
 from server.ledger import Ledger
+
+sys.path.append(str(Path(__file__).parent / "ledger"))  # its name is its own: postgresql_cluster
+
+import postgresql_cluster
+from postgresql_cluster import Cluster
 
 NOW = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
 
@@ -69,6 +75,25 @@ def build_outcome(origin: outcomes.Origin) -> BuildOutcome:
 @pytest.fixture
 def device(origin: outcomes.Origin) -> outcomes.Resource:
     return outcomes.device(origin)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server; tests that need it are skipped where there is none."""
+    programs = postgresql_cluster.program_folder()
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine: neither in /usr/lib/postgresql nor on PATH")
+    with postgresql_cluster.running(programs) as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """A new database's place, once in each kind: a file that is not there yet, or the URL of an empty schema."""
+    if request.param == "sqlite":
+        return tmp_path / "state" / "new.sqlite"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.new_schema()
 
 
 @pytest.fixture

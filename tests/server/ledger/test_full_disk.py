@@ -1,8 +1,7 @@
 """The database's disk is full at any statement of a delivery: a sentence, and what was sent is known all the same."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg.errors
@@ -53,13 +52,12 @@ def filling(ledger: Ledger, full: Full) -> Iterator[None]:
 
 @pytest.mark.parametrize("profile", ["single", "generic"])
 def test_a_full_disk_at_any_statement_is_a_sentence_and_nothing_is_lost(
-    *, chart: Any, client: FhirClient, new_place: Callable[[str], Path | str], build_outcome: Any, device: Any,
-    profile: Any,
-) -> None:  # fmt: skip
+    *, chart: Any, client: FhirClient, cluster: Any, build_outcome: Any, device: Any, profile: Any
+) -> None:
     limits = Limits(settle_seconds=0.0)
     site = Site(name="north", base_url=chart.base_url, write_profile=profile, limits=limits)
     clock = Clock(sleep=lambda _: None)
-    with Ledger.open(new_place("postgresql")) as ledger:
+    with Ledger.open(cluster.new_schema()) as ledger:
         full, errors = Full(), list[LedgerError]()
         with filling(ledger, full):
             for most in range(MOST):

@@ -12,7 +12,6 @@ import pytest
 from integration.errors import InputError
 from server.service.access.once import Once
 
-LEDGER_TESTS = Path(__file__).resolve().parents[2] / "ledger"
 ANOTHER_PROCESS = """
 import sys
 from pathlib import Path
@@ -21,27 +20,6 @@ place = sys.argv[1]
 once = Once.open(place if "://" in place else Path(place))
 print(once.is_first("jti", "token-1", 4e9), once.is_first("jti", "token-2", 4e9))
 """
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    """A PostgreSQL server; what needs it is skipped where there is none."""
-    sys.path.append(str(LEDGER_TESTS))
-    import postgresql_cluster  # noqa: PLC0415 - it stands beside the ledger's tests
-
-    programs = postgresql_cluster.program_folder()
-    if programs is None:
-        pytest.skip("no PostgreSQL on this machine: neither in /usr/lib/postgresql nor on PATH")
-    with postgresql_cluster.running(programs) as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    if request.param == "sqlite":
-        return tmp_path / "state" / "access.sqlite"
-    url: str = request.getfixturevalue("cluster").new_schema()
-    return url
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """The sessions of launches: for one browser, until the token ends, and worth nothing to who reads the table."""
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +10,6 @@ import sqlalchemy as sa
 from integration.errors import InputError
 from server.service.chart.smart.sessions import ChartSessions, Launched
 
-LEDGER_TESTS = Path(__file__).resolve().parents[2] / "ledger"
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 UNTIL = int(START.timestamp()) + 300
 LAUNCHED = Launched(
@@ -31,27 +28,6 @@ class Time:
 @pytest.fixture
 def time() -> Time:
     return Time()
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    """A PostgreSQL server; what needs it is skipped where there is none."""
-    sys.path.append(str(LEDGER_TESTS))
-    import postgresql_cluster  # noqa: PLC0415 - it stands beside the ledger's tests
-
-    programs = postgresql_cluster.program_folder()
-    if programs is None:
-        pytest.skip("no PostgreSQL on this machine: neither in /usr/lib/postgresql nor on PATH")
-    with postgresql_cluster.running(programs) as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    if request.param == "sqlite":
-        return tmp_path / "state" / "chart-sessions.sqlite"
-    url: str = request.getfixturevalue("cluster").new_schema()
-    return url
 
 
 @pytest.fixture

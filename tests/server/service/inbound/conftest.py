@@ -1,10 +1,8 @@
-"""What the tests of the inbox share: both kinds of databases, and threads whose failures are seen."""
+"""What the tests of the inbox share: who asks, what is read, and threads whose failures are seen."""
 
 import dataclasses
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,31 +12,7 @@ from flask.testing import FlaskClient
 from server.service.access.caller import Caller
 from server.service.app import create_app
 
-sys.path.append(str(Path(__file__).parents[2] / "ledger"))  # its name is its own: postgresql_cluster
-
-import postgresql_cluster
-from postgresql_cluster import Cluster
-
 PATIENCE = 30.0
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server; tests that need it are skipped where there is none."""
-    programs = postgresql_cluster.program_folder()
-    if programs is None:
-        pytest.skip("no PostgreSQL on this machine: neither in /usr/lib/postgresql nor on PATH")
-    with postgresql_cluster.running(programs) as made:
-        yield made
-
-
-@pytest.fixture(params=("sqlite", "postgresql"))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """A new inbox's place, once in each kind of database."""
-    if request.param == "sqlite":
-        return tmp_path / "inbox.sqlite"
-    cluster: Cluster = request.getfixturevalue("cluster")
-    return cluster.new_schema()
 
 
 @pytest.fixture

@@ -13,11 +13,6 @@ from typing import Any
 import pytest
 import requests
 
-sys.path.append(str(Path(__file__).parents[2] / "ledger"))  # its name is its own: postgresql_cluster
-
-import postgresql_cluster
-from postgresql_cluster import Cluster
-
 ROOT = Path(__file__).parents[4]
 PATIENCE = 30.0
 
@@ -54,16 +49,6 @@ class Running:
         """Return the sum of a metric over its labels, or of one line if the labels are in the name."""
         lines = requests.get(f"{self.url}/metrics", timeout=10).text.splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server; tests that need it are skipped where there is none."""
-    programs = postgresql_cluster.program_folder()
-    if programs is None:
-        pytest.skip("no PostgreSQL on this machine: neither in /usr/lib/postgresql nor on PATH")
-    with postgresql_cluster.running(programs) as made:
-        yield made
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
