@@ -15,7 +15,8 @@ _NOTE: Final = (
     "A resource keeps the id that it is sent with, by POST as by PUT; without one it is given one that follows from its"
     " content. The same content sent again is answered as the first time and changes nothing; so is a repeated"
     " Idempotency-Key. Versions in ETag and Location are counted by this service; what is read is what was sent, with"
-    " the sender's own meta."
+    " the sender's own meta. Prefer: return=minimal, OperationOutcome (as without it) or representation says"
+    " what the answer to a create or update holds; that a version is not used is said in any case."
 )
 _RESPONSE_NOTE: Final = (
     f"{_NOTE} Without an id, a response of the same identifier is the same response."

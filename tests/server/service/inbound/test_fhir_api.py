@@ -120,6 +120,51 @@ def test_a_minimal_answer_has_no_body(service: Any, body: Any, prefer: str) -> N
     assert (answer.status_code, answer.data, answer.headers["ETag"]) == (201, b"", 'W/"1"')
 
 
+@pytest.mark.parametrize("prefer", ["return=representation", 'handling=strict; return="representation"'])
+def test_a_representation_is_the_version_that_was_stored(service: Any, body: Any, prefer: str) -> None:
+    nameless = body(id=None, meta={"versionId": "7"}, identifier={"system": "urn:example", "value": "17"})
+    created = service.post(nameless, Prefer=prefer)
+    given = json.loads(created.data)["id"]
+    updated = service.put(given, body(id=given, answer=4), Prefer=prefer)
+
+    for answer, status, version in ((created, 201, 1), (updated, 200, 2)):
+        stored = service.client.get(f"/fhir/QuestionnaireResponse/{given}/_history/{version}")
+        assert (answer.status_code, answer.headers["ETag"], answer.data) == (status, f'W/"{version}"', stored.data)
+        assert answer.content_type == "application/fhir+json"
+        assert answer.headers["Location"].endswith(f"/{given}/_history/{version}")
+    assert json.loads(created.data) == json.loads(nameless) | {"id": given}
+
+
+def test_each_repetition_is_answered_in_the_form_that_it_prefers(service: Any, body: Any) -> None:
+    first = service.post(body(), Prefer="return=minimal")
+    service.put("r1", body(answer=4))
+
+    whole, plain, none = (
+        service.post(body(), Prefer=f"return={form}") for form in ("representation", "OperationOutcome", "minimal")
+    )
+
+    assert {(one.status_code, one.headers["ETag"], one.headers["Location"]) for one in (first, whole, plain, none)} == {
+        (201, 'W/"1"', "http://localhost/fhir/QuestionnaireResponse/r1/_history/1")
+    }
+    assert (first.data, none.data, json.loads(whole.data)) == (b"", b"", json.loads(body()))
+    assert issue(plain)["severity"] == "information"
+
+
+@pytest.mark.parametrize("form", ["minimal", "representation"])
+def test_that_a_version_is_not_used_is_said_whatever_is_preferred(service: Any, body: Any, form: str) -> None:
+    service.post(body(meta={"versionId": "9"}))
+
+    answers = [service.post(body(meta={"versionId": "3"}), Prefer=f"return={form}") for _ in range(2)]
+
+    assert [(one.headers["ETag"], issue(one)["severity"]) for one in answers] == [('W/"2"', "warning")] * 2
+
+
+def test_a_refusal_is_an_outcome_whatever_is_preferred(service: Any, body: Any) -> None:
+    answer = service.post(body(subject=None), Prefer="return=representation")
+
+    assert (answer.status_code, issue(answer)["severity"]) == (422, "error")
+
+
 def test_an_update_of_the_expected_version_is_taken(service: Any, body: Any) -> None:
     etag = service.put("r1", body()).headers["ETag"]
 
