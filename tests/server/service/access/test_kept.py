@@ -3,7 +3,9 @@
 import logging
 import threading
 import time as real_time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -118,6 +120,71 @@ def test_many_that_ask_at_once_ask_the_issuer_once(time: Any) -> None:
 
     assert [one.result() for one in found] == [1] * 8
     assert issuer.times == 1
+
+
+@pytest.fixture
+def asking() -> Iterator[Callable[[Kept[int], Issuer], Future[int]]]:
+    """Return a function that has somebody ask an issuer that does not answer until it is told to, or the test ends."""
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor())
+
+        def begin(kept: Kept[int], issuer: Issuer) -> Future[int]:
+            issuer.may_answer.clear()
+            stack.callback(issuer.may_answer.set)
+            times = issuer.times
+            asked = pool.submit(kept.get)
+            while issuer.times == times:
+                real_time.sleep(0.001)
+            return asked
+
+        yield begin
+
+
+def test_while_an_issuer_hangs_nobody_else_waits_who_knows_nothing(
+    time: Any, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.service.access.kept._PATIENCE_SECONDS", 0.3)
+    issuer = Issuer()
+    kept = Kept(issuer, "it", time.now)
+    asking(kept, issuer)
+
+    began = real_time.monotonic()
+    for _ in range(20):
+        with pytest.raises(UnavailableError):
+            kept.get()
+
+    assert real_time.monotonic() - began < 3
+    assert issuer.times == 1
+
+
+def test_while_an_issuer_hangs_what_is_known_is_given_at_once(
+    time: Any, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.service.access.kept._PATIENCE_SECONDS", 60)
+    issuer = Issuer()
+    kept = Kept(issuer, "it", time.now)
+    kept.get()
+    time.passes(hours=2)
+    asking(kept, issuer)
+
+    assert kept.get() == 1
+
+
+def test_what_was_not_asked_for_need_not_wait_to_be_asked_for(
+    time: Any, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.service.access.kept._PATIENCE_SECONDS", 0.1)
+    issuer = Issuer()
+    metadata = Kept(issuer, "the issuer's metadata", time.now)
+    keys = Kept(lambda: metadata.get() + 10, "the issuer's keys", time.now)
+    answered = asking(metadata, issuer)
+
+    with pytest.raises(UnavailableError):
+        keys.get()
+    issuer.may_answer.set()
+    answered.result()
+
+    assert keys.get() == 11
 
 
 def test_an_issuer_that_is_down_is_asked_twice_a_minute_and_no_more(time: Any) -> None:
