@@ -21,6 +21,7 @@ from server.ledger.states import State
 UNPROVEN: Final[frozenset[State]] = frozenset(("sending", "unknown", "accepted", "already_there", "held", "unreadable"))
 """States of what left and was not seen in the chart yet."""
 _WHOSE: Final = ("resource_type", "response_id", "patient_id", "ehr_id")
+_IS_WITHHELD: Final = (outcomes.c.state == sa.literal_column("'planned'"), outcomes.c.reason != sa.literal_column("''"))
 _LATEST: Final = 5000  # attempts among which the last answer is looked for
 
 
@@ -116,6 +117,13 @@ class Overview:
         """Return since when something is in one of these states; empty if nothing is (ISO 8601, UTC)."""
         query = sa.select(sa.func.min(outcomes.c.changed_at))
         return self._one(query.where(outcomes.c.site == site, outcomes.c.state.in_(sorted(wanted)))) or ""
+
+    def withheld(self, site: str, reason: str) -> int:
+        """Return how many responses have something planned that a delivery did not send for this reason."""
+        query = sa.select(sa.func.count(outcomes.c.response_id.distinct())).where(
+            outcomes.c.site == site, *_IS_WITHHELD, outcomes.c.reason == reason
+        )
+        return self._one(query) or 0
 
     def last_contact(self, site: str) -> str:
         """Return when the site's server last answered a write or was asked about a patient; empty: never."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
 from server import work
+from server.delivery.safeguards import NOT_RELEASED
 from server.ledger import Ledger
 from server.ledger.decisions import Decision
 from server.ledger.history import Attempt
@@ -14,6 +15,8 @@ from server.ledger.overview import Overview, Row
 from server.ledger.states import Books
 from server.service.inbound.inbox import Inbox, Quarantined
 from server.service.operations.figures import Figures, Stores
+from server.service.staff import arrivals
+from server.service.staff.arrivals import Late
 from server.sites.profile import WriteProfile
 from server.work import Item
 
@@ -33,7 +36,8 @@ class Overall:
         books: what became of every outcome.
         left: resources that a person must see to.
         said_done: resources that a person said to have done by hand.
-        unreleased: responses that wait for a person's release.
+        unreleased: responses that a delivery withheld until a person releases them.
+        late: versions that came last and do not count.
     """
 
     figures: Figures
@@ -41,6 +45,7 @@ class Overall:
     left: int
     said_done: int
     unreleased: int
+    late: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +132,8 @@ class StaffDesk:
             books=self.ledger.books(self.site),
             left=len(found.items),
             said_done=found.said_done,
-            unreleased=len(self.ledger.decisions.unreleased(self.site, limit=_MOST_WAITING)),
+            unreleased=self.overview.withheld(self.site, NOT_RELEASED),
+            late=arrivals.count_late(self.inbox),
         )
 
     def review(self, *, state: str, text: str, number: int) -> Page[Item]:
@@ -170,10 +176,13 @@ class StaffDesk:
         planned = {one.response_id: one.planned for one in seen}
         return self.ledger.decisions.release(self.site, planned, who=who, why=why, seen=planned)
 
-    def quarantined(self, after: int) -> Page[Quarantined]:
-        """Return what was set aside, from a position on."""
-        found = self.inbox.quarantined(after, PAGE + 1)
-        return Page(lines=found[:PAGE], total=-1, number=1 if after == 0 else 2, has_next=len(found) > PAGE)
+    def quarantined(self, after: int, *, caller: str = "") -> Page[Quarantined]:
+        """Return what was set aside, from a position on; only of one sender if it is named."""
+        return _part(arrivals.set_aside(self.inbox, caller=caller, after=after, limit=PAGE + 1), after)
+
+    def late(self, after: int) -> Page[Late]:
+        """Return the versions that came last and do not count, from a position on."""
+        return _part(arrivals.late(self.inbox, after=after, limit=PAGE + 1), after)
 
     def take_again(self, sequences: Sequence[int], *, who: str, why: str) -> int:
         """Have what was set aside read again; returns how many."""
@@ -212,6 +221,10 @@ class StaffDesk:
 def _holds(item: Item, text: str) -> bool:
     wanted = text.strip().lower()
     return any(wanted in one.lower() for one in (item.response_id, item.patient_id, item.reason, item.key, item.ehr_id))
+
+
+def _part(found: Sequence[T], after: int) -> Page[T]:
+    return Page(lines=found[:PAGE], total=-1, number=1 if after == 0 else 2, has_next=len(found) > PAGE)
 
 
 def _page(found: Sequence[T], number: int) -> Page[T]:

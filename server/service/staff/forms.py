@@ -51,7 +51,8 @@ def add(staff: Blueprint, desk: StaffDesk) -> None:
     @staff.post("/staff/quarantine")
     def take_again() -> WebResponse:
         who, why = _who(), _why()
-        sequences = [int(one) for one in _chosen("sequence") if one.isascii() and one.isdecimal() and len(one) < 16]
+        chosen = _chosen("shown" if request.form.get("action") == "shown" else "sequence")
+        sequences = [int(one) for one in chosen if one.isascii() and one.isdecimal() and len(one) < 16]
         count = desk.take_again(sequences, who=who, why=why)
         for one in sequences:
             audited.note("update", "Basic", f"inbox-{one}")

@@ -15,7 +15,7 @@ from server.service import pages
 from server.service.access import gate
 from server.service.operations import audited
 from server.service.pages import PageError
-from server.service.staff import bars, forms, wording
+from server.service.staff import arrivals, bars, forms, wording
 from server.service.staff.desk import StaffDesk
 
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -54,7 +54,13 @@ def _add_lists(staff: Blueprint, desk: StaffDesk) -> None:
 
     @staff.get("/staff/quarantine")
     def quarantine() -> Response:
-        return _shown("quarantine", desk, page=desk.quarantined(_number("after", least=0)))
+        caller, senders = request.args.get("from", ""), arrivals.senders(desk.inbox)
+        page = desk.quarantined(_number("after", least=0), caller=caller)
+        return _shown("quarantine", desk, page=page, caller=caller, senders=senders)
+
+    @staff.get("/staff/late")
+    def late() -> Response:
+        return _shown("late", desk, page=desk.late(_number("after", least=0)))
 
     @staff.get("/staff/releases")
     def releases() -> Response:

@@ -1,5 +1,6 @@
 """The staff pages show states and ids as text, and record every decision with who made it."""
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 from flask import g
 
+from server.delivery.safeguards import NOT_RELEASED
 from server.ledger import Settlement
 from server.ledger.decisions import Breaker
 from server.service.access.caller import Caller
 from server.service.inbound.deposits import Answer, Deposit, Unit
+from server.service.staff.desk import PAGE
 
 Body = Callable[..., bytes]
 HTML = {"Accept": "text/html"}
@@ -261,12 +264,14 @@ def test_no_page_shows_an_answer_or_a_score(refused: Any) -> None:
         assert "valueQuantity" not in page
 
 
-def set_aside(service: Any, resource_id: str, resource_type: str = "QuestionnaireResponse") -> None:
+def set_aside(
+    service: Any, resource_id: str, resource_type: str = "QuestionnaireResponse", caller: str = "engine"
+) -> None:
     deposit = Deposit(
         resource_type=resource_type, resource_id=resource_id, content_hash=resource_id, body=b"{}", problem=f"odd {ODD}"
     )
     unit = Unit(
-        caller="engine",
+        caller=caller,
         request_id="q7",
         content_hash=resource_id,
         answer=lambda _: Answer(status=201),
@@ -307,3 +312,88 @@ def test_who_is_logged_in_decides_and_no_field_says_otherwise(refused: Any) -> N
     assert "You are Dr. Moreau (sub-7)." in page
     assert 'name="who"' not in page
     assert [one.who for one in refused.ledger.decisions.all("north")] == ["Dr. Moreau (sub-7)"]
+
+
+def test_what_was_set_aside_is_narrowed_down_by_sender_and_a_page_taken_again_at_once(service: Any) -> None:
+    for number in range(3):
+        set_aside(service, f"r{number}", caller="ward-7")
+    set_aside(service, "x1", caller="ward-8")
+    set_aside(service, "", resource_type="", caller="ward-7")
+    page = get(service, "/staff/quarantine?from=ward-7")
+
+    answer = post(
+        service, "/staff/quarantine", page, shown=re.findall(r'name="shown" value="(\d+)"', page), **RELEASES,
+        action="shown",
+    )  # fmt: skip
+
+    assert ("r2" in page, "x1" in page) == (True, False)
+    assert re.findall(r'<option value="([^"]*)"', page) == ["", "ward-7", "ward-8"]
+    assert "3 taken again" in get(service, answer.headers["Location"])
+    assert service.inbox.counts() == {"quarantined": 2, "received": 3}
+    assert "Nothing of this sender is set aside." in get(service, "/staff/quarantine?from=nobody")
+
+
+def test_what_one_of_many_senders_sent_is_shown_page_by_page(service: Any) -> None:
+    for number in range(PAGE + 1):
+        set_aside(service, f"a{number:02}", caller="ward-7")
+        set_aside(service, f"b{number:02}", caller="ward-8")
+    first = get(service, "/staff/quarantine?from=ward-8")
+    link = re.search(r'href="([^"]+)" rel="next"', first)
+    assert link is not None
+
+    second = get(service, html.unescape(link[1]))
+
+    assert re.findall(r">([ab]\d\d)<", first) == [f"b{number:02}" for number in range(PAGE)]
+    assert re.findall(r">([ab]\d\d)<", second) == [f"b{PAGE}"]
+
+
+def numbered(body: Body, version: int, answer: int = 3) -> bytes:
+    return body(answer=answer, meta={"versionId": str(version)})
+
+
+def test_a_version_that_came_late_is_shown_with_the_one_that_counts_until_another_counts(
+    service: Any, body: Body
+) -> None:
+    service.put("r1", numbered(body, 5))
+    service.put("r1", numbered(body, 7, answer=4))
+    service.reader.plan_waiting()
+    assert "Came late" not in get(service, "/")
+    assert "No version came late." in get(service, "/staff/late")
+
+    service.put("r1", numbered(body, 6, answer=1))
+    service.reader.plan_waiting()
+    page = get(service, "/staff/late")
+
+    assert re.search(r'Came late</a><span class="figure">1</span>', get(service, "/"))
+    assert re.findall(r'data-label="([^"]+)">version (\d)', page) == [("Came last", "3"), ("Counts", "2")]
+    assert 'href="/staff/responses/r1"' in page
+
+    service.put("r1", numbered(body, 8, answer=2))
+    service.reader.plan_waiting()
+    assert "No version came late." in get(service, "/staff/late")
+
+
+def test_what_is_set_aside_hides_no_version_that_came_late(service: Any, body: Body) -> None:
+    service.put("r1", numbered(body, 5))
+    service.put("r1", numbered(body, 4, answer=1))
+    service.reader.plan_waiting()
+
+    set_aside(service, "r1")
+
+    assert re.findall(r'data-label="([^"]+)">version (\d)', get(service, "/staff/late")) == [
+        ("Came last", "2"), ("Counts", "1"),
+    ]  # fmt: skip
+
+
+def test_releases_are_on_the_overview_only_while_something_waits_for_one(planned: Any) -> None:
+    card = re.compile(r'releases">Releases</a><span class="figure">(\d+)')
+    before = get(planned, "/")
+    keys = [one.key for one in planned.ledger.of_responses("north", ["r1"])]
+
+    planned.ledger.block("north", keys, NOT_RELEASED)
+    waiting = get(planned, "/")
+    planned.ledger.block("north", keys, "another reason")
+
+    assert card.findall(before) == []
+    assert card.findall(waiting) == ["1"]
+    assert card.findall(get(planned, "/")) == []
