@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -56,6 +56,10 @@ _mentions = sa.Table(
     sqlite_with_rowid=False,
 )
 """Which Patients a resource names, or once named in an older version."""
+_BODY: Final = sa.select(_resources.c.body).where(
+    *(_resources.c[name] == sa.bindparam(name) for name in ("site", "type", "id"))
+)
+_IS_HELD: Final = _BODY.with_only_columns(sa.literal(1))
 
 
 class _Meta(msgspec.Struct):
@@ -167,13 +171,12 @@ class Warehouse:
     def read(self, site: str, resource_type: str, resource_id: str) -> bytes | None:
         """Return one resource as it came, None if it is not held."""
         with self._reading.connect() as connection:
-            return connection.scalar(sa.select(_resources.c.body).where(*_is(site, resource_type, resource_id)))
+            return connection.scalar(_BODY, {"site": site, "type": resource_type, "id": resource_id})
 
     def has(self, site: str, resource_type: str, resource_id: str) -> bool:
         """Whether the resource is held."""
-        query = sa.select(sa.literal(1)).where(*_is(site, resource_type, resource_id))
         with self._reading.connect() as connection:
-            return connection.scalar(query) is not None
+            return connection.scalar(_IS_HELD, {"site": site, "type": resource_type, "id": resource_id}) is not None
 
     def counts(self, site: str) -> dict[str, int]:
         """Return how many resources of each type are held, by type."""
@@ -289,10 +292,6 @@ def _head(body: bytes) -> _Head | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return head if head.resourceType and head.id else None
-
-
-def _is(site: str, resource_type: str, resource_id: str) -> list[sa.ColumnElement[bool]]:
-    return [_resources.c.site == site, _resources.c.type == resource_type, _resources.c.id == resource_id]
 
 
 def _row(site: str, head: _Head, body: bytes, received: datetime) -> dict[str, Any]:
