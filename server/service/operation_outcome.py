@@ -27,9 +27,11 @@ _CODES: Final[Mapping[int, str]] = {
     409: "conflict",
     412: "conflict",
     413: "too-long",
+    414: "too-long",
     415: "not-supported",
     422: "processing",
     429: "throttled",
+    431: "too-long",
     500: "exception",
     503: "transient",
 }

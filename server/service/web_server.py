@@ -12,24 +12,40 @@ import heapq
 import itertools
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from http import HTTPStatus
 from typing import Any, Final
 
-from gunicorn import glogging
+from gunicorn import glogging, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.errors import (
+    ConfigurationProblem,
+    ExpectationFailed,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import BadRequest
 
+from integration import outcomes
 from integration.errors import OutcomeBridgeError
 from integration.process_settings import Process
+from server.service.operation_outcome import FHIR_JSON, Refusal, outcome_of
+
+logger = logging.getLogger(__name__)
 
 MOST_CONNECTIONS: Final = 1000
 """Requests that a process may be receiving at once, a thread each; further connections wait."""
@@ -40,6 +56,15 @@ _HUNG_SECONDS: Final = 120
 _ASIDE: Final = ("/healthz", "/readyz")
 """Whoever watches over the service asks these; a process that has much to do must not look dead."""
 _AT_ONCE_ASIDE: Final = 2
+_NO_REQUEST: Final[Mapping[type[Exception], HTTPStatus]] = {
+    ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+}
+"""What a head is answered that cannot be read; all else is a bad request."""
+_OURS: Final = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
+"""What gunicorn calls a fault of parsing, and is none of the client's."""
 
 Load = Callable[[], Any]
 """Builds the WSGI application in the process that serves it."""
@@ -182,6 +207,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         finally:
             req.body = body  # gunicorn reads what is left of it, by a limit of its own, when the turn has ended
 
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer a head that cannot be read as every other bad request is answered; the connection ends with it.
+
+        gunicorn's own answer is a page, and it would log what it could not read.
+        """
+        if not isinstance(exc, ParseException) or isinstance(exc, _OURS):
+            super().handle_error(req, client, addr, exc)
+            return
+        logger.warning("a request cannot be read", extra={"action": "no_request", "error": type(exc).__name__})
+        with suppress(OSError):  # it has gone by itself
+            util.write_nonblock(client, _refusal(exc))
+
     @contextmanager
     def _waiting(self, conn: TConn, ends: float, turns: threading.BoundedSemaphore) -> Iterator[None]:
         """Let another request have the turn of one that waits for its client."""
@@ -191,6 +228,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 yield
         finally:
             turns.acquire()
+
+
+def _refusal(error: ParseException) -> bytes:
+    """Return the whole answer to what is no request; it quotes nothing."""
+    status = _NO_REQUEST.get(type(error), HTTPStatus.BAD_REQUEST)
+    what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+    problem = f"the head of the request cannot be read as HTTP ({what}); a header is well-formed, and not given twice"
+    body = outcomes.encode(outcome_of(Refusal(status=status, problem=problem)))
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: {FHIR_JSON}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _close_here(conn: TConn) -> None:
