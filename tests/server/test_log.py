@@ -4,11 +4,8 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-
-import pytest
 
 from server import log
 
@@ -16,14 +13,6 @@ from server import log
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def root() -> Iterator[None]:
-    before, level = list(logging.getLogger().handlers), logging.getLogger().level
-    yield
-    logging.getLogger().handlers[:] = before
-    logging.getLogger().setLevel(level)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
