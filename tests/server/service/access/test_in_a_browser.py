@@ -1,7 +1,5 @@
 """A login, a logout and what other sites try, in a browser."""
 
-import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +7,7 @@ from typing import Any
 import pytest
 from authorisation_server import Person
 from flask import request
-from werkzeug.serving import make_server
-
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package chromium")
+from hospital import listening
 
 
 @dataclass
@@ -22,35 +17,21 @@ class Site:
     """`Sec-Fetch-Site` and status of every request that was to change something."""
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def site(open_door: Any, issuer: Any) -> Iterator[Site]:
     """A service that `dr-1` can log in to, on a port of this machine."""
     door = open_door(staff={"issuer": issuer.url, "client_id": "bridge", "subjects": ["dr-1"]})
-    server = make_server("127.0.0.1", 0, door.app, threaded=True)
-    issuer.register("bridge", redirect_uris=[f"http://127.0.0.1:{server.server_port}/staff/login/done"])
-    made = Site(url=f"http://127.0.0.1:{server.server_port}", seen=[])
+    seen: list[str] = []
 
     @door.app.after_request
     def note(response: Any) -> Any:
         if request.method == "POST":
-            made.seen.append(f"{request.headers.get('Sec-Fetch-Site')} {response.status_code}")
+            seen.append(f"{request.headers.get('Sec-Fetch-Site')} {response.status_code}")
         return response
 
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield made
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+    with listening(door.app) as url:
+        issuer.register("bridge", redirect_uris=[f"{url}/staff/login/done"])
+        yield Site(url=url, seen=seen)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from werkzeug.serving import make_server
+from hospital import listening
 
 from server.service.inbound.worker import Step, Worker
 
@@ -16,13 +16,8 @@ HEADERS = {"Content-Type": "application/fhir+json"}
 
 @pytest.fixture
 def url(service: Any) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, service.client.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/fhir/QuestionnaireResponse"
-    server.shutdown()
-    thread.join(PATIENCE)
-    server.server_close()
+    with listening(service.client.application) as address:
+        yield f"{address}/fhir/QuestionnaireResponse"
 
 
 def test_a_response_goes_all_the_way_to_the_delivery(service: Any, body: Any, url: str) -> None:

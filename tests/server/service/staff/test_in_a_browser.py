@@ -1,16 +1,11 @@
 """The staff pages in a browser: 390 and 1280 pixels, by keyboard, in light and dark, and a decision being made."""
 
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
-
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package chromium")
+from hospital import listening
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
@@ -26,24 +21,10 @@ PATHS = {
 CONTRAST = (Path(__file__).parents[1] / "chart" / "contrast.js").read_text(encoding="utf-8").partition("\n")[2]
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def address(busy: Any) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, busy.client.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+    with listening(busy.client.application) as url:
+        yield url
 
 
 @pytest.fixture
