@@ -210,7 +210,9 @@ class Chart(Table):
         issuers: FHIR base URLs of the site's own EHR, whose launches (`iss`) are taken.
         same_ids_as_site: those of `issuers` that are not the site's `base_url`, but have its patients under its ids.
         client_id: as the app is registered with them.
-        secret_file: the client's secret, one line; none for a public client.
+        secret_file: the client's secret, one line; without it and `key_file` the client is public.
+        key_file: the client's private key, PEM or JWK: RSA, or EC on P-384.
+        key_id: its `kid`, if the key file does not say it.
         ca_file: certificate authorities (PEM) to trust instead of the usual ones, for the EHR.
         scope: what is asked for.
         frame_ancestors: origins that may show the page in a frame; none by default.
@@ -220,6 +222,8 @@ class Chart(Table):
     same_ids_as_site: Annotated[tuple[BaseUrl, ...], Field(strict=False)] = ()
     client_id: str = ""
     secret_file: BesideTheFile = None
+    key_file: BesideTheFile = None
+    key_id: str = ""
     ca_file: CertificatesBesideTheFile = None
     scope: Words = (
         "launch", "openid", "fhirUser", "patient/Patient.rs", "patient/Observation.rs",
@@ -238,6 +242,10 @@ class Chart(Table):
     def _has_its_keys(self) -> Self:
         if bool(self.issuers) != bool(self.client_id):
             raise ValueError("issuers and client_id go together; add what is missing")
+        if self.key_file and self.secret_file:
+            raise ValueError("secret_file and key_file exclude each other; remove what is not registered")
+        if self.key_id and not self.key_file:
+            raise ValueError("key_id names a key in key_file; add what is missing")
         if not set(self.same_ids_as_site) <= set(self.issuers):
             raise ValueError("same_ids_as_site must be some of issuers, spelled as there")
         return self

@@ -214,9 +214,7 @@ class TokenEndpoint:
             secret = credentials.one_line(_named(own.secret_file), "secret_file")
             return {}, (quote_plus(own.client_id), quote_plus(secret))
         key = credentials.signing_key(_named(own.key_file), own.key_id)
-        expires = int(self._now().timestamp()) + _ASSERTION_SECONDS
-        claims = {"iss": own.client_id, "sub": own.client_id, "aud": url, "exp": expires, "jti": self._new_id()}
-        return {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": key.signed(claims)}, None
+        return assertion(own.client_id, key, url, now=self._now(), token_id=self._new_id()), None
 
     def _discovered(self) -> str:
         """Return the token endpoint that the server names (SMART App Launch 2.2.0, section 4.12)."""
@@ -277,6 +275,25 @@ class TokenEndpoint:
         seconds = _seconds(answer.get("expires_in"))
         fresh = timedelta(seconds=seconds - min(_MARGIN_SECONDS, seconds / 4))
         return Token(value=value, scope=scope if isinstance(scope, str) else None, fresh_until=asked + fresh)
+
+
+def assertion(
+    client_id: str, key: credentials.SigningKey, token_url: str, *, now: datetime, token_id: str
+) -> dict[str, str]:
+    """Return the form fields by which a client with a key proves who it is to a token endpoint.
+
+    https://hl7.org/fhir/smart-app-launch/STU2.2/client-confidential-asymmetric.html
+
+    Args:
+        client_id: as it is registered there.
+        key: whose public half is registered there.
+        token_url: of the endpoint; nobody else takes the assertion.
+        now: the current time; aware.
+        token_id: `jti`, never used before.
+    """
+    expires = int(now.timestamp()) + _ASSERTION_SECONDS
+    claims = {"iss": client_id, "sub": client_id, "aud": token_url, "exp": expires, "jti": token_id}
+    return {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": key.signed(claims)}
 
 
 def authenticator(site: settings.Site, *, now: Callable[[], datetime] | None = None) -> Authenticator | None:

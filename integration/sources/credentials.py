@@ -47,17 +47,18 @@ class SigningKey:
         return jwt.encode(header, dict(claims), self._key, algorithms=[self.algorithm])
 
 
-def signing_key(file: Path, key_id: str) -> SigningKey:
+def signing_key(file: Path, key_id: str, *, table: str = "authentication") -> SigningKey:
     """Read a private key, PEM (not encrypted) or JWK.
 
     Args:
         file: where it is.
         key_id: its `kid`; empty if the JWK says it.
+        table: of the settings that names the file, for messages.
 
     Raises:
         SettingsError: no such file, no such key, or none that SMART Backend Services allow.
     """
-    raw = _read(file, "key_file")
+    raw = _read(file, f"{table}.key_file")
     if b"ENCRYPTED" in raw:
         raise SettingsError(file=str(file), problem="the key is encrypted; store it without a passphrase")
     try:
@@ -72,7 +73,7 @@ def signing_key(file: Path, key_id: str) -> SigningKey:
     if isinstance(key, ECKey) and key.curve_name != "P-384":
         raise SettingsError(file=str(file), problem=f"the key's curve is {key.curve_name}; it must be {_WANTED}")
     if not kid:
-        raise SettingsError(file=str(file), problem="does not say its kid; set authentication.key_id")
+        raise SettingsError(file=str(file), problem=f"does not say its kid; set {table}.key_id")
     return _tried(SigningKey(key_id=kid, algorithm="RS384" if isinstance(key, RSAKey) else "ES384", _key=key), file)
 
 
@@ -86,7 +87,7 @@ def one_line(file: Path, key: str) -> str:
     Raises:
         SettingsError: it cannot be read, or holds something else.
     """
-    text = _read(file, key).decode("ascii", errors="replace").strip()
+    text = _read(file, f"authentication.{key}").decode("ascii", errors="replace").strip()
     if not is_visible(text):
         raise SettingsError(file=str(file), problem=f"must hold one line of ASCII, which authentication.{key} names")
     return text
@@ -109,7 +110,7 @@ def _read(file: Path, key: str) -> bytes:
         return file.read_bytes()
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
-        problem = f"cannot be read ({reason}); correct authentication.{key}, or the file"
+        problem = f"cannot be read ({reason}); correct {key}, or the file"
         raise SettingsError(file=str(file), problem=problem) from error
 
 

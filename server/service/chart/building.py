@@ -17,7 +17,7 @@ from integration.errors import ConfigurationError
 from integration.mapping import Mapping
 from integration.service_settings import Chart, Service
 from integration.settings import Settings, Site
-from integration.sources import auth
+from integration.sources import auth, credentials
 from integration.sources.client import FhirClient
 from integration.warehouse import Warehouse
 from server.ledger import Ledger
@@ -33,7 +33,7 @@ from server.service.chart.routes import ChartPages
 from server.service.chart.smart import discovery
 from server.service.chart.smart import routes as smart_routes
 from server.service.chart.smart.cookies import Cookies
-from server.service.chart.smart.launch import Launching
+from server.service.chart.smart.launch import Launching, client_key
 from server.service.chart.smart.routes import Smart, bounded_client
 from server.service.chart.smart.sessions import ChartSessions
 
@@ -86,10 +86,13 @@ def opened(
 
     Raises:
         ConfigurationError: an EHR may launch the chart whose patients' ids may be another's here.
-        SettingsError: a secret cannot be read.
+        SettingsError: a secret or key cannot be read.
         InputError: the table of the sessions cannot be opened.
     """
-    secret_files.check(settings.service.chart.secret_file)
+    chart = settings.service.chart
+    secret_files.check(chart.secret_file)
+    if chart.key_file and client_key(chart):
+        credentials.warn_if_public(chart.key_file)
     place = settings.ledger.url or settings.state_folder / "chart-sessions.sqlite"
     with contextlib.closing(ChartSessions.open(place, now=now)) as sessions:
         yield clinical(settings.service, site, mapping, stores, sessions=sessions, now=now)

@@ -3,7 +3,7 @@
 In a test, take the fixture `authorisation` (tests/server/service/conftest.py), or:
 
     with AuthorisationServer() as server:
-        server.register("chart", redirect_uris=["http://127.0.0.1:8080/launch/done"])  # secret="…": confidential
+        server.register("chart", redirect_uris=["http://127.0.0.1:8080/launch/done"])  # secret=… or key=…
         server.url                       # the issuer; also base of /jwks, /authorize, /token
         server.fhir_url                  # `iss` of a SMART launch; has .well-known/smart-configuration
         server.add({"resourceType": "Patient", "id": "p1"})         # GET {fhir_url}/Patient/p1, with a token
@@ -42,11 +42,13 @@ from urllib.parse import unquote_plus, urlencode
 import flask
 from flask import Flask, Response, request
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from werkzeug.serving import make_server
 
 _LIFETIME_SECONDS = 300
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 Claims = dict[str, Any]
 
 
@@ -86,6 +88,7 @@ class Client:
     secret: str
     redirect_uris: tuple[str, ...]
     scope: str
+    key: Key | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,7 @@ class AuthorisationServer:
         self.jwks_answer: Any = None
         self._grants: dict[str, Grant] = {}
         self._tokens: dict[str, str] = {}
+        self._assertions: set[str] = set()
         self._server = make_server("127.0.0.1", port, self._application(), threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.fhir_url = f"{self.url}/fhir"
@@ -155,11 +159,17 @@ class AuthorisationServer:
         return self.keys[-1]
 
     def register(
-        self, client_id: str, *, secret: str = "", redirect_uris: tuple[str, ...] | list[str] = (), scope: str = ""
+        self,
+        client_id: str,
+        *,
+        secret: str = "",
+        key: Key | None = None,
+        redirect_uris: tuple[str, ...] | list[str] = (),
+        scope: str = "",
     ) -> None:
         """Let a client in; `scope` is the most it gets, empty for whatever it asks for."""
         self.clients[client_id] = Client(
-            client_id=client_id, secret=secret, redirect_uris=tuple(redirect_uris), scope=scope
+            client_id=client_id, secret=secret, key=key, redirect_uris=tuple(redirect_uris), scope=scope
         )
 
     def launch(self, *, patient: str, **context: Any) -> str:
@@ -237,9 +247,20 @@ class AuthorisationServer:
             "id_token_signing_alg_values_supported": ["RS256", "ES384"],
             "grant_types_supported": ["authorization_code", "client_credentials"],
             "code_challenge_methods_supported": ["S256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            "token_endpoint_auth_methods_supported": [
+                "client_secret_basic",
+                "client_secret_post",
+                "private_key_jwt",
+                "none",
+            ],
             "authorization_response_iss_parameter_supported": True,
-            "capabilities": ["launch-ehr", "client-public", "client-confidential-symmetric", "context-ehr-patient"],
+            "capabilities": [
+                "launch-ehr",
+                "client-public",
+                "client-confidential-symmetric",
+                "client-confidential-asymmetric",
+                "context-ehr-patient",
+            ],
             "scopes_supported": ["openid", "fhirUser", "launch", "profile"],
         } | self.metadata_changes
         return {name: value for name, value in own.items() if value is not None}
@@ -304,14 +325,36 @@ class AuthorisationServer:
         return answer
 
     def _authenticated(self) -> Client:
+        if "client_assertion" in request.form:
+            return self._asserted()
         login = request.authorization
         by_header = bool(login and login.type == "basic")
         name = unquote_plus(login.username or "") if login and by_header else request.form.get("client_id", "")
         secret = unquote_plus(login.password or "") if login and by_header else request.form.get("client_secret", "")
         client = self.clients.get(name)
-        if client is None or not secrets.compare_digest(client.secret, secret):
+        if client is None or client.key or not secrets.compare_digest(client.secret, secret):
             raise OAuthError("invalid_client", 401)
         return client
+
+    def _asserted(self) -> Client:
+        """Return the client of an assertion (SMART App Launch 2.2, asymmetric client authentication)."""
+        if request.form.get("client_assertion_type") == _ASSERTION_TYPE and "client_id" not in request.form:
+            for client in self.clients.values():
+                if client.key and self._is_by(client, client.key, request.form["client_assertion"]):
+                    return client
+        raise OAuthError("invalid_client", 401)
+
+    def _is_by(self, client: Client, key: Key, assertion: str) -> bool:
+        try:
+            token = jwt.decode(assertion, key, algorithms=["RS384", "ES384"])
+        except JoseError:
+            return False
+        claims, now = token.claims, self.now().timestamp()
+        is_new = claims["jti"] not in self._assertions
+        self._assertions.add(claims["jti"])
+        is_in_time = now < claims["exp"] <= now + _LIFETIME_SECONDS
+        who = claims["iss"], claims["sub"], claims["aud"], token.header["kid"]
+        return is_new and is_in_time and who == (client.client_id, client.client_id, f"{self.url}/token", key.kid)
 
     def _answer(self, client: Client, scope: str) -> Claims:
         token = self.token(client_id=client.client_id, scope=scope, audience=self.fhir_url)

@@ -8,6 +8,7 @@ import hmac
 import logging
 import re
 import secrets
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from urllib.parse import quote_plus, urlencode
 
 from integration.intake import logical_id
 from integration.service_settings import Chart
+from integration.sources import auth, credentials
 from server.service.access import jwts, secret_files
 from server.service.access.fetching import FetchError, fetch
 from server.service.access.issuer import Metadata
@@ -137,12 +139,9 @@ class Launching:
             "redirect_uri": redirect_uri,
             "code_verifier": pending.verifier,
         }
-        client, secret = self.chart.client_id, secret_files.read(self.chart.secret_file)
-        login = (quote_plus(client), quote_plus(secret)) if secret and configuration.takes_basic else None
-        if login is None:
-            form |= {"client_id": client} | ({"client_secret": secret} if secret else {})
+        proof, login = self._proof(configuration)
         try:
-            status, given = fetch(configuration.token_url, ca_file=ehr.ca_file, form=form, login=login)
+            status, given = fetch(configuration.token_url, ca_file=ehr.ca_file, form=form | proof, login=login)
         except FetchError:
             raise _unavailable("code_not_exchanged") from None
         token_type = given.get("token_type")
@@ -151,6 +150,17 @@ class Launching:
             logger.warning("a code was not exchanged", extra={"action": "code_refused", "status": status})
             raise PageError(502, "The EHR did not take its own code back.", advice=AGAIN)
         return given
+
+    def _proof(self, configuration: Metadata) -> tuple[dict[str, str], tuple[str, str] | None]:
+        """Return what proves who we are: form fields, or name and password; the key or secret is read anew."""
+        client = self.chart.client_id
+        if key := client_key(self.chart):
+            token_id = str(uuid.uuid4())
+            return auth.assertion(client, key, configuration.token_url, now=self.now(), token_id=token_id), None
+        secret = secret_files.read(self.chart.secret_file)
+        if secret and configuration.takes_basic:
+            return {}, (quote_plus(client), quote_plus(secret))
+        return {"client_id": client} | ({"client_secret": secret} if secret else {}), None
 
     def _launched(self, ehr: Ehr, configuration: Metadata, pending: Pending, given: Mapping[str, Any]) -> Launched:
         patient_id = given.get("patient")
@@ -189,6 +199,17 @@ class Launching:
         if not hmac.compare_digest(token.text("nonce").encode(), pending.nonce.encode()):
             raise _not_believed("it is of another launch (nonce)")
         return token.text("sub")
+
+
+def client_key(chart: Chart) -> credentials.SigningKey | None:
+    """Return the key of a client that has one.
+
+    Raises:
+        SettingsError: the file is missing, or holds none that SMART App Launch allows.
+    """
+    if chart.key_file is None:
+        return None
+    return credentials.signing_key(chart.key_file, chart.key_id, table="service.chart")
 
 
 def _check_answer(configuration: Metadata, answer: Mapping[str, str]) -> None:

@@ -41,12 +41,13 @@ def open_clinic(service: Any, hospital: Any, authorisation: Any, tmp_path: Path)
 
         def build(settings: Service | None = None, **chart: Any) -> Any:
             named = {"issuers": (authorisation.fhir_url,), "client_id": "chart"} | chart
-            secret = named.pop("secret", "")
+            secret, key = named.pop("secret", ""), named.pop("key", None)
             if secret:
                 (tmp_path / "secret").write_text(secret)
                 named["secret_file"] = tmp_path / "secret"
             settings = settings or Service(chart=Chart(**named))
-            authorisation.register("chart", secret=secret, redirect_uris=["http://localhost/launch/callback"])
+            back = ["http://localhost/launch/callback"]
+            authorisation.register("chart", secret=secret, key=key, redirect_uris=back)
             opened = parts.opened_clinic(service.services, hospital, authorisation, settings, tmp_path)
             return stack.enter_context(opened)
 

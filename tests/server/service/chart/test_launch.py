@@ -6,9 +6,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from authorisation_server import signing_key
 
-from integration.errors import ConfigurationError
+from integration.errors import ConfigurationError, SettingsError
 from integration.service_settings import Chart, Service, Staff
+from integration.settings import Settings
+from server.service.chart import building
 from server.service.chart.smart.discovery import normalized
 from server.service.chart.smart.routes import granted_types
 
@@ -118,6 +121,42 @@ def test_a_confidential_client_shows_its_secret(open_clinic: Any) -> None:
     clinic = open_clinic(secret="s3:cret&%")
 
     assert clinic.launch().status_code == 303
+
+
+@pytest.mark.parametrize("kind", ["RSA", "P-384"])
+def test_a_client_with_a_key_proves_it_anew_at_each_launch(open_clinic: Any, tmp_path: Path, kind: str) -> None:
+    key = signing_key(kind, 7)
+    (tmp_path / "key.pem").write_bytes(key.as_pem(private=True))
+    clinic = open_clinic(key=key, key_file=tmp_path / "key.pem", key_id=key.kid)
+
+    assert [clinic.launch().status_code for _ in range(2)] == [303, 303]
+
+
+@pytest.mark.parametrize("registered", [{"key": signing_key("RSA", 8)}, {}], ids=["another key", "none"])
+def test_a_key_that_the_ehr_does_not_know_opens_nothing(
+    open_clinic: Any, tmp_path: Path, registered: dict[str, Any]
+) -> None:
+    key = signing_key("RSA", 7)
+    (tmp_path / "key.pem").write_bytes(key.as_pem(private=True))
+    clinic = open_clinic(**registered, key_file=tmp_path / "key.pem", key_id=key.kid)
+
+    assert clinic.launch().status_code == 502
+
+
+def test_a_key_that_may_not_sign_is_refused_at_the_start_and_so_is_none(tmp_path: Path, study: Any) -> None:
+    (tmp_path / "key.pem").write_bytes(signing_key("P-256").as_pem(private=True))
+    for file, problem in (("key.pem", "P-256"), ("nosuch.pem", "correct service.chart.key_file")):
+        chart = Chart(issuers=("https://h/fhir",), client_id="chart", key_file=tmp_path / file, key_id="k")
+        settings = Settings(folder=tmp_path, state_folder=tmp_path, service=Service(chart=chart))
+
+        with pytest.raises(SettingsError, match=problem), building.opened(settings, ..., study, ..., now=...):  # type: ignore[arg-type]  # nothing else is looked at
+            pass
+
+
+@pytest.mark.parametrize("keys", [{"secret_file": "s", "key_file": "k"}, {"key_id": "k"}])
+def test_a_client_is_asked_for_one_proof(keys: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"secret_file and key_file|key_id names"):
+        Chart.model_validate({"issuers": ("https://h/fhir",), "client_id": "chart"} | keys)
 
 
 def test_the_token_is_nowhere_in_the_browser_and_nowhere_in_clear(clinic: Any, tmp_path: Path) -> None:
