@@ -10,6 +10,7 @@ absent where two scores are not of one version of the instrument and cannot be c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -31,7 +32,10 @@ _NAME: Final = 26.0
 _BETWEEN: Final = 44.0
 _AXIS: Final = 26.0
 _RADIUS: Final = 5.0
+_SMALL_RADIUS: Final = 3.5
+_MOST_ROWS: Final = 2
 _MOST_VALUES: Final = 10
+_DIGIT: Final = 8.6
 Join = Literal["line", "line broken"]
 
 
@@ -72,7 +76,7 @@ def draw(chart: Chart, *, width: int = WIDE, name: str = "wide") -> Markup:
         return Markup("")
     right = 58.0 if width == WIDE else 30.0
     time = timeline(days, left=_LEFT, right=width - right)
-    placed = labels(_wanted(chart, time), left=2, right=width - 2)
+    placed = _labels(chart, time, width)
     head = 10 + _ROW * (1 + max((label.row for label in placed), default=-1)) + _NAME
     tall = 190.0 if width == WIDE else 170.0
     panels = [
@@ -136,9 +140,15 @@ def _days(chart: Chart) -> list[date]:
     return days + [day for window in chart.windows for day in (window.first, window.last)] if days else []
 
 
-def _wanted(chart: Chart, time: Timeline) -> list[tuple[str, float, str]]:
+def _labels(chart: Chart, time: Timeline, width: int) -> list[Label]:
+    """Place the names of visits and sessions; those of sessions are short where whole ones need too many rows."""
     windows = [(window.label, (time.x(window.first) + time.x(window.last)) / 2, "window") for window in chart.windows]
-    return windows + [(mark.label, time.x(mark.day), "mark") for mark in chart.marks]
+    whole = [(mark.label, time.x(mark.day), "mark") for mark in chart.marks]
+    placed = labels([*windows, *whole], left=2, right=width - 2)
+    if max((label.row for label in placed), default=0) < _MOST_ROWS:
+        return placed
+    short = [(mark.short_label, time.x(mark.day), "mark") for mark in chart.marks]
+    return labels([*windows, *short], left=2, right=width - 2)
 
 
 def _background(chart: Chart, panels: Sequence[Panel], placed: Sequence[Label]) -> Iterator[Markup]:
@@ -153,7 +163,13 @@ def _background(chart: Chart, panels: Sequence[Panel], placed: Sequence[Label]) 
         if label.kind == "mark":
             yield _stroke("mark", label.at, top - label.row * _ROW, label.at, bottom)
     for label in placed:
-        yield _text(label.text, label.kind, x=label.x, y=top - 4 - label.row * _ROW, anchor="middle")
+        yield from _plate(label, y=top - 4 - label.row * _ROW)
+
+
+def _plate(label: Label, *, y: float) -> Iterator[Markup]:
+    """Write words on a ground of their own, so that no line of another label runs through them."""
+    yield _element("rect", "plate", x=label.x - label.width / 2 - 1, y=y - 11, width=label.width + 2, height=14)
+    yield _text(label.text, label.kind, x=label.x, y=y, anchor="middle")
 
 
 def _ticks(time: Timeline, panels: Sequence[Panel], width: int) -> Iterator[Markup]:
@@ -208,13 +224,21 @@ def _series(chart: Chart, panel: Panel) -> Iterator[Markup]:
         first, second = _place(panel, one), _place(panel, other)
         if first and second:
             yield _stroke(f"{join} {panel.scale}", *first, *second)
+    radius = _radius(chart, panel)
     for line in chart.drawn:
-        yield from _point(panel, line)
+        yield from _point(panel, line, radius)
     if len(chart.drawn) <= _MOST_VALUES:
         yield from _values(chart, panel)
 
 
-def _point(panel: Panel, line: Line) -> Iterator[Markup]:
+def _radius(chart: Chart, panel: Panel) -> float:
+    """Return the size of points: small ones where neighbours would lie on each other."""
+    places = sorted({panel.time.x(line.day) for line in chart.drawn if line.day})
+    is_dense = any(other - one < 2 * _RADIUS for one, other in itertools.pairwise(places))
+    return _SMALL_RADIUS if is_dense else _RADIUS
+
+
+def _point(panel: Panel, line: Line, radius: float) -> Iterator[Markup]:
     place = _place(panel, line)
     if place is None:
         yield from _gap(panel, line)
@@ -222,9 +246,9 @@ def _point(panel: Panel, line: Line) -> Iterator[Markup]:
     x, y = place
     kind = f"dot {panel.scale}" + (" hollow" if line.results[panel.scale].is_imputed else "")
     if panel.scale == "physical":
-        yield _element("circle", kind, cx=x, cy=y, r=_RADIUS)
+        yield _element("circle", kind, cx=x, cy=y, r=radius)
     else:
-        yield _element("rect", kind, x=x - _RADIUS, y=y - _RADIUS, width=2 * _RADIUS, height=2 * _RADIUS)
+        yield _element("rect", kind, x=x - radius, y=y - radius, width=2 * radius, height=2 * radius)
 
 
 def _values(chart: Chart, panel: Panel) -> Iterator[Markup]:
@@ -234,13 +258,13 @@ def _values(chart: Chart, panel: Panel) -> Iterator[Markup]:
         for line in chart.drawn
         if (place := _place(panel, line)) and (score := _score(line, panel.scale)) is not None
     ]
-    taken: list[tuple[float, float, float, float]] = []
+    taken = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y, _ in points]
     for number, (x, y, text) in enumerate(points):
         beside = [other_y for _, other_y, _ in points[max(0, number - 1) : number + 2] if other_y != y]
         is_lowest = bool(beside) and all(other_y < y for other_y in beside)
-        half = len(text) * 3.9
+        half = len(text) * _DIGIT / 2
         for at in _above_or_below(y, panel, below_first=is_lowest):
-            box = (x - half, at - 10, x + half, at + 2)
+            box = (x - half - 2, at - 11, x + half + 2, at + 3)
             if not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 yield _text(text, "value", x=x, y=at, anchor="middle")

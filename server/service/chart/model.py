@@ -67,6 +67,11 @@ class Mark:
         """Name it in the picture."""
         return f"Retreatment {self.number}" if self.number else "Procedure"
 
+    @property
+    def short_label(self) -> str:
+        """Name it where there is no room for more."""
+        return f"R{self.number}" if self.number else "P"
+
 
 def is_future(day: date, today: date) -> bool:
     """Whether a date is later than tomorrow: it may be tomorrow already where it was written."""

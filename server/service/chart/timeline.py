@@ -10,8 +10,8 @@ from typing import Final
 _SHORTEST_DAYS: Final = 90
 _MARGIN: Final = 0.03
 _STEPS_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600)
-_LETTER: Final = 6.1
-"""Width of a letter of the labels, in units: wider than the page's fonts have it, so that nothing runs over."""
+_LETTERS: Final = {"mark": 7.4, "window": 6.7}
+"""Width of a letter by kind of label, in units: as wide as common fonts have it, so that nothing runs over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +55,7 @@ class Label:
         text: the words.
         at: the place that they belong to.
         x: where their middle is.
+        width: of the words.
         row: counted from the picture downwards, 0 the nearest.
         kind: `mark` or `window`.
     """
@@ -62,6 +63,7 @@ class Label:
     text: str
     at: float
     x: float
+    width: float
     row: int
     kind: str
 
@@ -91,14 +93,14 @@ def labels(wanted: Sequence[tuple[str, float, str]], *, left: float, right: floa
     rows: list[list[tuple[float, float]]] = []
     placed: list[Label] = []
     for text, at, kind in wanted:
-        half = len(text) * _LETTER / 2
+        half = len(text) * _LETTERS[kind] / 2
         x = min(max(at, left + half), right - half)
         free = (number for number, row in enumerate(rows) if all(x + half <= a or x - half >= b for a, b in row))
         number = next(free, len(rows))
         if number == len(rows):
             rows.append([])
         rows[number].append((x - half - 4, x + half + 4))
-        placed.append(Label(text=text, at=at, x=x, row=number, kind=kind))
+        placed.append(Label(text=text, at=at, x=x, width=2 * half, row=number, kind=kind))
     return placed
 
 

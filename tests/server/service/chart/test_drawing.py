@@ -1,9 +1,11 @@
 """The picture: what is joined, what is broken, what stands for what, and that nothing lies outside it."""
 
-from datetime import date
+import itertools
+from datetime import date, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
+import hospital as parts_of
 import pytest
 
 from server.service.chart import drawing, timeline
@@ -186,6 +188,68 @@ def test_words_that_would_overlap_stand_in_rows() -> None:
                              left=0, right=400)  # fmt: skip
 
     assert [one.row for one in placed] == [0, 1, 0]
+
+
+def boxes(picture: str, kind: str) -> list[tuple[float, float, float, float]]:
+    """Return the left, top, right and bottom of rectangles."""
+    found = [[float(one.get(name)) for name in ("x", "y", "width", "height")] for one in parts(picture, kind)]
+    return [(x, y, x + width, y + height) for x, y, width, height in found]
+
+
+def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+@pytest.mark.parametrize("width", [drawing.WIDE, drawing.NARROW])
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_names_of_close_sessions_stand_on_a_ground_of_their_own(
+    hospital: Any, make_procedure: Any, width: int, count: int
+) -> None:
+    days = [date(2012, 5, 7) + timedelta(days=10 * number) for number in range(count)]
+    hospital.hold(*(make_procedure(f"pr{number}", day.isoformat()) for number, day in enumerate(days)))
+
+    picture = drawing.draw(hospital.chart(), width=width)
+
+    plates = boxes(picture, "plate")
+    words = [one.text for one in ElementTree.fromstring(picture).iter(f"{SVG}text") if one.get("class") == "mark"]
+    assert words in (
+        ["Procedure", *(f"Retreatment {number}" for number in range(1, count))],
+        ["P", *(f"R{number}" for number in range(1, count))],
+    )
+    assert not any(overlap(one, other) for one, other in itertools.combinations(plates, 2))
+    assert all(left >= 0 and right <= width for left, _, right, _ in plates)
+    assert picture.rindex('<line class="mark"') < picture.index('class="plate"')
+    assert len({round(top) for _, top, _, _ in plates}) <= 4
+
+
+def test_a_short_name_is_explained_where_the_sessions_are_listed(clinic: Any) -> None:
+    clinic.hospital.hold(parts_of.procedure("pr2", "2012-05-17"))
+
+    page = clinic.client.get("/chart/p1").get_data(as_text=True)
+
+    assert "7 May 2012: Procedure (P);" in page
+    assert "17 May 2012: Retreatment 1 (R1), 10 days after the first;" in page
+
+
+@pytest.mark.parametrize("width", [drawing.WIDE, drawing.NARROW])
+def test_a_value_lies_on_no_point_and_no_other_value_however_close_they_are(
+    treated: Any, make_response: Any, width: int
+) -> None:
+    days = [date(2012, 5, 10) + timedelta(days=5 * number) for number in range(6)]
+    treated.hold(*(make_response(f"r{number}", day.isoformat(), 1 + number % 5) for number, day in enumerate(days)))
+
+    picture = drawing.draw(treated.chart(), width=width)
+
+    values = [
+        (float(one.get("x")) - 4 * len(one.text), float(one.get("y")) - 9, float(one.get("x")) + 4 * len(one.text),
+         float(one.get("y")))
+        for one in parts(picture, "value")
+    ]  # fmt: skip
+    circles = [one for one in parts(picture, "dot") if one.tag == f"{SVG}circle"]
+    points = [tuple(float(one.get(name)) + by for by in (-3, 3) for name in ("cx", "cy")) for one in circles]
+    assert len(values) > 8
+    assert not any(overlap(one, other) for one, other in itertools.combinations(values, 2))
+    assert not any(overlap(one, other) for one in values for other in points)
 
 
 def test_dates_at_the_ends_of_the_calendar_do_not_break_the_axis() -> None:

@@ -1,6 +1,7 @@
 """The pages in a browser: read at 390 and 1280 pixels, by keyboard, by a screen reader, in print, in light and dark."""
 
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,43 @@ def test_no_page_scrolls_sideways(address: str, chromium: Any, viewport: Any, pa
         width = page.evaluate("document.documentElement.scrollWidth")
 
     assert width <= viewport["width"]
+
+
+CROSSING = """() => {
+    const words = [...document.querySelectorAll('svg.plot text')].filter(one => one.checkVisibility());
+    const boxes = words.map(one => [one.textContent, one.getBoundingClientRect()]), found = [];
+    boxes.forEach(([text, a], index) => boxes.slice(index + 1).forEach(([other, b]) => {
+        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (wide > 1 && high > 4) found.push([text, other]);  // a box is higher than its digits
+    }));
+    const sides = document.querySelector('main').getBoundingClientRect();
+    return [found, boxes.filter(([, a]) => a.left < sides.left - 1 || a.right > sides.right + 1).length, boxes.length];
+}"""
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize("points", [6, 30])
+def test_no_words_of_the_picture_lie_on_others_where_sessions_and_points_are_close(
+    open_clinic: Any, hospital: Any, open_page: Any, viewport: Any, media: str, points: int
+) -> None:
+    first = date(2012, 5, 7)
+    hospital.hold(
+        *(parts.procedure(f"pr{n}", (first + timedelta(days=10 * n)).isoformat()) for n in range(5)),
+        *(parts.response(f"r{n}", (first + timedelta(days=5 * n - 3)).isoformat(), 1 + n % 5) for n in range(points)),
+    )
+    page = open_page(viewport=viewport)
+    with parts.listening(open_clinic().app) as url:
+        page.goto(f"{url}/chart/p1")
+        page.emulate_media(media=media)
+        crossing, outside, count = page.evaluate(CROSSING)
+        rows = page.locator("table.scores tbody tr.heading").count()
+
+    assert crossing == []
+    assert outside == 0
+    assert count > 20
+    assert rows == points  # the table has every number, whatever the picture has room for
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
