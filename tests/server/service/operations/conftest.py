@@ -14,7 +14,7 @@ import pytest
 import requests
 
 ROOT = Path(__file__).parents[4]
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Running:
@@ -47,7 +47,7 @@ class Running:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric over its labels, or of one line if the labels are in the name."""
-        lines = requests.get(f"{self.url}/metrics", timeout=10).text.splitlines()
+        lines = requests.get(f"{self.url}/metrics", timeout=PATIENCE).text.splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
@@ -64,7 +64,9 @@ def installation(tmp_path: Path, chart: Any, database: str) -> Path:
     chart.held["Patient"] = {"p1": patient | {"meta": {"versionId": "1"}}}
     (tmp_path / "sites").mkdir()
     (tmp_path / "sites" / "north.toml").write_text(
-        f'base_url = "{chart.base_url}"\n[safeguards]\ncheck_patient = false\n', encoding="utf-8"
+        f'base_url = "{chart.base_url}"\n[limits]\ntimeout_seconds = 10\nsettle_seconds = 1\n'  # so leases are short
+        "[safeguards]\ncheck_patient = false\n",
+        encoding="utf-8",
     )
     file = tmp_path / "outcome-bridge.toml"
     file.write_text(

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 import requests
 
-PATIENCE = 60.0
+PATIENCE = 120.0
+"""Longer than what a process had on its way when it was killed is left to it; and for a busy machine."""
+MOST = 400
+"""More than are answered before a stop."""
 HEADERS = {"Content-Type": "application/fhir+json"}
 Body = Callable[..., bytes]
 Start = Callable[..., Any]
@@ -61,18 +64,6 @@ def test_two_processes_take_plan_and_deliver_everything_once(
     assert sum("Observation/" in str(one) for one in about) == 120  # and what was written
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("gunicorn", [False, True], ids=["serve", "gunicorn"])
-def test_a_start_and_a_stop_are_recorded(start: Start, gunicorn: bool) -> None:
-    service = start(gunicorn=gunicorn)
-    assert service.stop() == 0
-
-    lines = [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]
-    own = [line for line in lines if line.get("action") in ("listening", "stopped")]
-    assert [line["action"] for line in own] == ["listening", "stopped"]
-    assert f"listening on {service.url}" in own[0]["message"]
-
-
 @pytest.mark.parametrize(
     ("database", "signal_number"),
     [("sqlite", signal.SIGTERM), ("postgresql", signal.SIGTERM), ("sqlite", signal.SIGINT)],
@@ -94,7 +85,7 @@ def test_what_was_answered_before_a_stop_is_kept_and_delivered_after_it(
             assert stopping.is_set()
 
     with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(send, number) for number in range(200)]
+        futures = [pool.submit(send, number) for number in range(MOST)]
         wait(lambda: len(answered) > 30)
         stopping.set()
         status = service.stop(signal_number)
@@ -102,7 +93,7 @@ def test_what_was_answered_before_a_stop_is_kept_and_delivered_after_it(
             future.result()
 
     assert status == 0
-    assert 30 < len(answered) < 200
+    assert 30 < len(answered) < MOST
     again = start()
     wait(lambda: len(chart.all("Provenance")) >= len(answered))
     sources = {one["entity"][0]["what"]["reference"].partition("/_history")[0] for one in chart.all("Provenance")}
@@ -127,18 +118,22 @@ def test_a_process_that_is_killed_is_replaced_and_nothing_is_lost(start: Start, 
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_no_record_of_the_log_holds_a_path_a_patient_or_a_control_code(
-    start: Start, body: Body, tmp_path: Path
+@pytest.mark.parametrize("gunicorn", [False, True], ids=["serve", "gunicorn"])
+def test_a_start_and_a_stop_are_recorded_and_no_path_no_patient_and_no_control_code(
+    start: Start, body: Body, gunicorn: bool
 ) -> None:
-    service = start()
+    service = start(gunicorn=gunicorn)
 
     post(service, body(id="secret-response"))
-    requests.get(f"{service.url}/chart/secret-patient", timeout=10)
-    requests.get(f"{service.url}/fhir/QuestionnaireResponse/secret-patient", timeout=10)
+    requests.get(f"{service.url}/chart/secret-patient", timeout=PATIENCE)
+    requests.get(f"{service.url}/fhir/QuestionnaireResponse/secret-patient", timeout=PATIENCE)
     assert service.stop() == 0
 
-    text = (tmp_path / "service.log").read_text(encoding="utf-8")
+    text = service.log.read_text(encoding="utf-8")
     records = [json.loads(line) for line in text.splitlines()]
+    own = [one for one in records if one.get("action") in ("listening", "stopped")]
+    assert [one["action"] for one in own] == ["listening", "stopped"]
+    assert f"listening on {service.url}" in own[0]["message"]
     assert {"listening", "request", "stopped"} <= {one.get("action") for one in records}
     assert "secret-patient" not in text
     assert "\x1b" not in text
