@@ -167,20 +167,54 @@ def view(
 
 @cli.command()
 @mapping_option
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file of a service, to be checked too.",
+)
+@click.option("--site", "site_name", metavar="NAME", help="With --settings, as for serve.")
 @format_option
-def check(mapping_name: str, output: Format) -> int:
-    """Say every fault of a mapping, each with file and path."""
+def check(mapping_name: str, settings_file: Path | None, site_name: str | None, output: Format) -> int:
+    """Say every fault of a mapping, each with file and path, and what `serve` would refuse in a settings file.
+
+    Neither the service's port nor its stores are looked at.
+    """
     from integration import mapping as mappings
 
+    if site_name and not settings_file:
+        raise click.UsageError("--site needs --settings FILE")
     terminal = Terminal(output)
-    found = [*mappings.faults(mapping_name)]
-    terminal.document("check", {"mapping": mapping_name, "faults": [str(fault) for fault in found]})
+    found = [str(fault) for fault in mappings.faults(mapping_name)]
+    if settings_file and not found:
+        found = _settings_faults(settings_file, site_name, mappings.load(mapping_name))
+    checked = {"mapping": mapping_name, "settings": str(settings_file) if settings_file else None}
+    terminal.document("check", checked | {"faults": found})
     for fault in found:
-        terminal.say(str(fault))
+        terminal.say(fault)
     if not found:
-        terminal.say(f"{mapping_name}: no fault")
+        terminal.say(f"{', '.join(filter(None, checked.values()))}: no fault")
     terminal.finish()
     return WRONG if found else DONE
+
+
+def _settings_faults(file: Path, site_name: str | None, mapping: Mapping) -> list[str]:
+    """Return what `serve` would refuse: the first fault, for one may hide others."""
+    from server.service import assembly
+
+    try:
+        configured = settings.load(file, os.environ)
+        assembly.check(configured, _site_of_service(configured, site_name), mapping)
+    except OutcomeBridgeError as error:
+        return [str(error)]
+    return []
+
+
+def _site_of_service(configured: settings.Settings, site_name: str | None) -> settings.Site:
+    name = site_name or configured.service.site
+    if not name:
+        raise click.UsageError("give --site NAME, or service.site in the settings")
+    return configured.site(name)
 
 
 @cli.command()
@@ -254,10 +288,8 @@ def serve(site_name: str | None, port: int | None, mapping_name: str, settings_f
     process = configured.service.process
     log.configure(level=process.log_level, form=process.log_form)
     mapping = mappings.load(mapping_name)
-    name = site_name or configured.service.site
-    if not name:
-        raise click.UsageError("give --site NAME, or service.site in the settings")
-    assembly.serve(configured, configured.site(name), mapping, port=configured.service.port if port is None else port)
+    site = _site_of_service(configured, site_name)
+    assembly.serve(configured, site, mapping, port=configured.service.port if port is None else port)
     return DONE
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from flask import Flask
@@ -16,7 +18,8 @@ from flask import Flask
 from integration import origin
 from integration.errors import ConfigurationError
 from integration.mapping import Mapping
-from integration.settings import Settings, Site
+from integration.process_settings import Audit
+from integration.settings import LedgerPlace, Settings, Site
 from server.jobs import stores
 from server.service import app, web_server
 from server.service.access import building as access
@@ -57,6 +60,21 @@ def serve(settings: Settings, site: Site, mapping: Mapping, *, port: int) -> Non
 
     web_server.run(listener, load, running.close, settings.service.process)
     logger.info("stopped", extra={"action": "stopped"})
+
+
+def check(settings: Settings, site: Site, mapping: Mapping) -> None:
+    """Build the service as `serve` does, and nothing else: nothing is bound, started or asked.
+
+    Its stores are new ones that are thrown away: those of the settings may be an older version's, in use now.
+
+    Raises:
+        ConfigurationError: the settings are wrong, or a file that they name cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        service = settings.service.model_copy(update={"audit": Audit()})
+        own = {"state_folder": Path(folder), "ledger": LedgerPlace(), "service": service}
+        with assembled(settings.model_copy(update=own), site, mapping, is_working=False) as services:
+            app.create_app(services)
 
 
 def _listener(host: str, port: int) -> socket.socket:

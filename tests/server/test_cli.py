@@ -96,6 +96,7 @@ def test_wrong_arguments_end_with_2_and_one_sentence(run: Run, tmp_path: Path, a
         ("run", "--out", "results"),
         ("run", "--out", "results", "--data", PATIENTS, "--site", "north"),
         ("serve",),
+        ("check", "--site", "north"),
         ("view", PATIENT_VIEW),
         ("view", PATIENT_VIEW, "--data", PATIENTS, "--output", "parquet"),
         ("nosuch",),
@@ -173,6 +174,61 @@ def test_the_shipped_mapping_has_no_fault(run: Run) -> None:
 
     assert status == 0
     assert json.loads(out)["faults"] == []
+
+
+@pytest.fixture
+def service_settings(tmp_path: Path) -> Path:
+    """The settings file of a service that could start."""
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "north.toml").write_text('base_url = "http://127.0.0.1:9/fhir"\n')
+    file = tmp_path / "bridge.toml"
+    file.write_text('[service]\nsite = "north"\nport = 1\n')
+    return file
+
+
+def test_settings_that_a_service_could_start_with_have_no_fault_and_nothing_is_made(
+    run: Run, tmp_path: Path, service_settings: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+
+    status, out, _ = run("check", "--settings", service_settings, "--format", "json")
+
+    assert (status, json.loads(out)["faults"]) == (0, [])
+    assert json.loads(out)["settings"] == str(service_settings)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "problem"),
+    [
+        ("bridge.toml", '[service]\nhost = "0.0.0.0"\n', "service.host: must be a loopback address"),
+        ("bridge.toml", "[service]\nprt = 1\n", "prt"),
+        (
+            "bridge.toml",
+            '[service.chart]\nissuers = ["https://other.example"]\nclient_id = "b"\n',
+            "is not the base_url",
+        ),
+        (
+            "bridge.toml",
+            '[service.staff]\nissuer = "https://i"\nclient_id = "b"\nsubjects = ["x"]\nsecret_file = "gone"\n',
+            "secret cannot be read",
+        ),
+        ("sites/north.toml", 'base_url = "http://h"\n[safeguards]\nopt_out_file = "gone"\n', "opt-out list"),
+        ("sites/north.toml", 'base_url = "ftp://h"\n', "must start with http"),
+    ],
+)
+def test_what_serve_would_refuse_is_a_fault_of_the_settings(
+    run: Run, tmp_path: Path, service_settings: Path, file: str, text: str, problem: str
+) -> None:
+    (tmp_path / file).write_text(text)
+
+    status, out, _ = run("check", "--settings", service_settings, "--site", "north", "--format", "json")
+    refused, _, sentence = run("serve", "--settings", service_settings, "--site", "north", "--port", "0")
+
+    [fault] = json.loads(out)["faults"]
+    assert (status, refused) == (2, 2)
+    assert problem in fault
+    assert fault in sentence
 
 
 def test_a_view_is_written_as_csv(run: Run) -> None:
