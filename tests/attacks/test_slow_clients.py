@@ -75,4 +75,4 @@ def test_others_are_answered_while_slow_clients_send(
 
             assert answer.status_code == 201
 
-    assert max(waited) < 1.0
+    assert max(waited) < 10.0  # a client has 30 s to send its request

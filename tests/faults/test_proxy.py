@@ -30,7 +30,7 @@ from server.reconcile import reconcile
 ROOT = Path(__file__).resolve().parents[2]
 SEKMET = ROOT / ".sekmet" / "bin" / "sekmet"
 RESPONSES = 4
-TIMEOUT_SECONDS = 0.4
+TIMEOUT_SECONDS = 1.0
 PROBLEMS = [
     *(Action(kind, resets=resets) for kind in KINDS if kind.startswith("cut") for resets in (False, True)),
     Action("cut-after-request", waits=False),

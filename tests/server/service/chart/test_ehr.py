@@ -23,7 +23,7 @@ def searchset(*resources: dict[str, Any]) -> str:
     )
 
 
-def read(server: HTTPServer, question: Question, seconds: float = 4.0) -> EhrReading:
+def read(server: HTTPServer, question: Question, seconds: float = 60.0) -> EhrReading:
     url = server.url_for("/fhir")
     return ehr.read(
         lambda: bounded_client(url, authenticator=None, ca_file=None), question, now=lambda: NOW, seconds=seconds

@@ -90,7 +90,7 @@ def test_an_ehr_that_never_answers_holds_a_request_for_seconds_only(
         with pytest.raises(ServerUnreachableError):
             fetch("p1")
 
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 0.5 * site.limits.timeout_seconds
 
 
 def test_after_no_answer_nobody_asks_for_a_while_and_then_somebody_does() -> None:

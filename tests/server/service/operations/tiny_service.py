@@ -1,26 +1,34 @@
 """An application that says how long its body is, under the service's processes: `tiny_service.py THREADS SECONDS`.
 
-What is asked of `/busy` takes three seconds. It prints its port; with `werkzeug` in place of THREADS it is served by
-that instead, for comparison.
+What is asked of `/busy` is answered after a request with the query `release`; one with the query `busy` is told how
+many of those there are. It prints its port; with `werkzeug` in place of THREADS it is served by that instead, for
+comparison.
 """
 
 import socket
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from integration.process_settings import Process
 from server.service import web_server
 
+_PATIENCE = 60.0
+_released = threading.Event()
+_busy: list[object] = []
+
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length)
     if environ["PATH_INFO"] == "/busy":
-        time.sleep(3)
+        _busy.append(environ)
+        _released.wait(_PATIENCE)
+    if environ["QUERY_STRING"] == "release":
+        _released.set()
     start_response("200 OK" if len(body) == length else "400 Bad Request", [("Content-Type", "text/plain")])
-    return [str(len(body)).encode()]
+    return [str(len(_busy) if environ["QUERY_STRING"] == "busy" else len(body)).encode()]
 
 
 def main(threads: str, seconds: str) -> None:
