@@ -1,8 +1,10 @@
 """What the tests of the inbox share: who asks, what is read, and threads whose failures are seen."""
 
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from flask.testing import FlaskClient
 
 from server.service.access.caller import Caller
 from server.service.app import create_app
+
+sys.path.append(str(Path(__file__).parent))  # its name is its own: inbound_requests
 
 PATIENCE = 30.0
 

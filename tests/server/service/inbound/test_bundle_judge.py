@@ -1,43 +1,11 @@
 """Whose the entries of a Bundle are."""
 
-import json
 from typing import Any
 
 import pytest
-from fhir.resources.R4B import get_fhir_model_class
+from inbound_requests import URN, bundle, entry, post, read, response, statuses
 
 from integration import intake
-
-URN = "urn:uuid:0d1c1c4e-9e4b-4c5e-8f5a-3c1f6e0a7b11"
-
-
-def response(body: Any, **elements: Any) -> dict[str, Any]:
-    return dict(json.loads(body(**elements)))
-
-
-def entry(resource: dict[str, Any], method: str = "PUT", **more: Any) -> dict[str, Any]:
-    full_url = {"fullUrl": more.pop("fullUrl")} if "fullUrl" in more else {}
-    url = resource["resourceType"] + (f"/{resource['id']}" if method == "PUT" else "")
-    return {**full_url, "resource": resource, "request": {"method": method, "url": url, **more}}
-
-
-def bundle(*entries: dict[str, Any], kind: str = "transaction", **more: Any) -> bytes:
-    return json.dumps({"resourceType": "Bundle", "type": kind, "entry": list(entries), **more}).encode()
-
-
-def post(service: Any, sent: bytes, path: str = "/fhir", **headers: str) -> Any:
-    return service.client.post(path, data=sent, headers={"Content-Type": "application/fhir+json"} | headers)
-
-
-def read(answer: Any) -> Any:
-    found = answer.get_json(force=True)
-    get_fhir_model_class(found["resourceType"]).model_validate(found)
-    return found
-
-
-def statuses(answer: Any) -> list[str]:
-    return [one["response"]["status"][:3] for one in read(answer)["entry"]]
-
 
 ELSEWHERE = "https://other.example/fhir"
 

@@ -5,30 +5,12 @@ import threading
 from typing import Any
 
 import pytest
-from fhir.resources.R4B import get_fhir_model_class
+from inbound_requests import ENGINE, FHIR, REFERRING, issue, send
 
 from integration.errors import ServerUnreachableError
 from server.service.access.caller import Caller
 
-FHIR = {"Content-Type": "application/fhir+json"}
-ENGINE = Caller(name="engine", kind="source", poison="quarantine")
 PATIENT = {"resourceType": "Patient", "id": "p9", "gender": "female"}
-REFERRING = {
-    "Condition": {"subject": {"reference": "Patient/p1"}, "code": {"text": "x"}, "onsetDateTime": "2010-01-01"},
-    "Procedure": {"subject": {"reference": "Patient/p1"}, "status": "completed", "performedDateTime": "2012-01-05"},
-    "AdverseEvent": {"subject": {"reference": "Patient/p1"}, "actuality": "actual", "date": "2012-01-06"},
-}
-
-
-def send(service: Any, resource: Any, method: str = "POST", **headers: str) -> Any:
-    path = f"/fhir/{resource['resourceType']}" + (f"/{resource['id']}" if method == "PUT" else "")
-    return service.client.open(path, method=method, data=json.dumps(resource), headers=FHIR | headers)
-
-
-def issue(answer: Any) -> dict[str, Any]:
-    outcome = answer.get_json(force=True)
-    get_fhir_model_class("OperationOutcome").model_validate(outcome)
-    return dict(outcome["issue"][0])
 
 
 # Other types
