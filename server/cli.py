@@ -319,7 +319,7 @@ def main() -> None:
     try:
         status = cli.main(standalone_mode=False)
     except OutcomeBridgeError as error:
-        click.echo(f"Error: {error}.", err=True)
+        click.echo(f"Error: {error}{'' if str(error).endswith('?') else '.'}", err=True)
         status = error.exit_status
     except click.ClickException as error:
         error.show()

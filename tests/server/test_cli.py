@@ -323,6 +323,16 @@ def test_a_wrong_path_in_the_address_does_not_pass_for_an_empty_chart(
         assert "no FHIR server at this address; check the site's base_url" in capsys.readouterr().err
 
 
+def test_an_error_ends_with_one_mark(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "outcome-bridge.toml").write_text("[service]\nprt = 1\n", encoding="utf-8")
+    _, _, asking = run("run", "--data", PATIENTS, "--out", "o", "--settings", "outcome-bridge.toml")
+    (tmp_path / "outcome-bridge.toml").write_text("state_folder = 1\n", encoding="utf-8")
+    _, _, telling = run("run", "--data", PATIENTS, "--out", "o", "--settings", "outcome-bridge.toml")
+
+    assert [one[-20:] for one in _sentences(asking)] == ["; did you mean 'port'?"[-20:]]
+    assert [one[-2:] for one in _sentences(telling)] == ["t."]
+
+
 def test_a_key_is_printed_once_with_the_lines_for_the_settings(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("key", "lab-engine")
     as_json = json.loads(run("key", "lab-engine", "--format", "json")[1])
