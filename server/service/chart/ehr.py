@@ -24,6 +24,8 @@ OTHERS: Final = (_RESPONSE, "Procedure")
 _MOST_PAGES: Final = 10
 _IDS_A_SEARCH: Final = 40
 _NOT_UNDERSTOOD: Final = 400
+_NOT_USABLE: Final = "its answer cannot be used"
+_NOT_ALLOWED: Final = "the login does not allow it"
 _KNOWN: Final = "known"
 _CODED: Final = "coded"
 
@@ -115,7 +117,8 @@ def _asked(connect: Connect, searches: Iterable[Search]) -> tuple[Came, bool]:
             found = [body for kind, parameters in searches for body in _pages(client, kind, parameters)]
     except ServerRefusedError as error:
         _log(error)
-        return f"it answered with status {error.status}", error.status == _NOT_UNDERSTOOD
+        words = f"it answered with status {error.status}" if error.status >= _NOT_UNDERSTOOD else _NOT_USABLE
+        return words, error.status == _NOT_UNDERSTOOD
     except DeliveryError as error:
         _log(error)
         return "it did not answer", False
@@ -139,8 +142,9 @@ def _reading(question: Question, came: Mapping[str, Came], at: datetime) -> EhrR
     needed = known if question.ehr_ids or isinstance(known, str) else coded
     if isinstance(needed, str):
         return EhrReading(problem=needed, others=_others(came))
-    failed = [] if isinstance(coded, tuple) else ["scores of others"]
-    failed += [f"{one}s" for one in OTHERS if not isinstance(came.get(one, late), tuple)]
+    reasons = {"scores of others": coded}
+    reasons |= {f"{one}s": came.get(one, late if question.may_ask(one) else _NOT_ALLOWED) for one in OTHERS}
+    failed = [f"{what} ({reason})" for what, reason in reasons.items() if isinstance(reason, str)]
     return EhrReading(
         read_at=at,
         problem=f"not read: {', '.join(failed)}" if failed else "",

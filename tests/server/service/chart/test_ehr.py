@@ -103,7 +103,9 @@ def test_what_could_not_be_read_is_said_and_the_rest_is_kept(httpserver: HTTPSer
     reading = read(httpserver, Question(patient_id="p1", ehr_ids=("a",)))
 
     assert reading.read_at == NOW
-    assert reading.problem == "not read: QuestionnaireResponses, Procedures"
+    assert reading.problem == (
+        "not read: QuestionnaireResponses (its answer cannot be used), Procedures (it answered with status 500)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,8 @@ def test_fewer_scopes_than_asked_are_said(clinic: Any) -> None:
     chart, _ = with_scope(clinic, "patient/Observation.rs")
 
     assert chart.status_code == 200
-    assert "not read: QuestionnaireResponses, Procedures" in chart.text
+    why = "(the login does not allow it)"
+    assert f"not read: QuestionnaireResponses {why}, Procedures {why}" in chart.text
 
 
 @pytest.mark.parametrize(
