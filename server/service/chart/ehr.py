@@ -24,7 +24,6 @@ OTHERS: Final = (_RESPONSE, "Procedure")
 _MOST_PAGES: Final = 10
 _IDS_A_SEARCH: Final = 40
 _NOT_UNDERSTOOD: Final = 400
-_NOT_USABLE: Final = "its answer cannot be used"
 _NOT_ALLOWED: Final = "the login does not allow it"
 _KNOWN: Final = "known"
 _CODED: Final = "coded"
@@ -117,8 +116,7 @@ def _asked(connect: Connect, searches: Iterable[Search]) -> tuple[Came, bool]:
             found = [body for kind, parameters in searches for body in _pages(client, kind, parameters)]
     except ServerRefusedError as error:
         _log(error)
-        words = f"it answered with status {error.status}" if error.status >= _NOT_UNDERSTOOD else _NOT_USABLE
-        return words, error.status == _NOT_UNDERSTOOD
+        return _refusal(error.status), error.status == _NOT_UNDERSTOOD
     except DeliveryError as error:
         _log(error)
         return "it did not answer", False
@@ -126,6 +124,12 @@ def _asked(connect: Connect, searches: Iterable[Search]) -> tuple[Came, bool]:
         _log(error)
         return "this service cannot log in there", False
     return tuple(found), False
+
+
+def _refusal(status: int) -> str:
+    if status == _NOT_UNDERSTOOD:
+        return f"it does not know this search: status {status}"
+    return f"it answered with status {status}" if status > _NOT_UNDERSTOOD else "its answer cannot be used"
 
 
 def _pages(client: FhirClient, resource_type: str, parameters: Mapping[str, str]) -> Iterable[bytes]:

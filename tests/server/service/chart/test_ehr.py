@@ -108,6 +108,16 @@ def test_what_could_not_be_read_is_said_and_the_rest_is_kept(httpserver: HTTPSer
     )
 
 
+def test_a_search_that_the_server_does_not_know_is_said_to_be_that(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/fhir/Observation").respond_with_data(searchset())
+    httpserver.expect_request("/fhir/Procedure").respond_with_data(searchset())
+    httpserver.expect_request("/fhir/QuestionnaireResponse").respond_with_data("", status=400)
+
+    reading = read(httpserver, Question(patient_id="p1", ehr_ids=()))
+
+    assert reading.problem == "not read: QuestionnaireResponses (it does not know this search: status 400)"
+
+
 @pytest.mark.parametrize(
     ("status", "words"), [(401, "it answered with status 401"), (503, "it answered with status 503")]
 )
