@@ -126,7 +126,8 @@ class Writer:
             given_back = [self._planned(entry, "", None) for entry in claimed]
             self._ledger.settle(self.site.name, given_back, request_id=request_id)
         except ServerNotReachedError as error:
-            self._settle([self._planned(entry, error.problem, None) for entry in claimed], request_id)
+            given_back = [self._planned(entry, error.problem, None) for entry in claimed]
+            self._settle(given_back, request_id, is_answered=False)
             raise
         except ServerUnreachableError as error:
             self._settle([_unknown(entry, error.problem, None) for entry in claimed], request_id)
@@ -251,7 +252,7 @@ class Writer:
             return _unknown(entry, reason, status)
         return Settlement(key=entry.key, state="refused", reason=reason, http_status=status)
 
-    def _settle(self, settlements: Sequence[Settlement], request_id: str) -> None:
+    def _settle(self, settlements: Sequence[Settlement], request_id: str, *, is_answered: bool = True) -> None:
         if not self.ahead.note(settlements, request_id):
             self.ahead.record()
             self._ledger.settle(self.site.name, settlements, request_id=request_id)
@@ -260,10 +261,10 @@ class Writer:
         logger.debug(
             "request settled", extra={"action": "request_settled", "request_id": request_id, "results": dict(found)}
         )
-        if not found["unknown"]:
-            self._breaker.answered()
-        elif self._breaker.failed():
+        if found["unknown"] and self._breaker.failed():
             raise StoppedError("the server does not answer any more")
+        if is_answered and not found["unknown"]:
+            self._breaker.answered()
 
 
 def _reason(error: ServerRefusedError) -> str:

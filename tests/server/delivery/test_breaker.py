@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from integration import outcomes
+from integration.errors import ServerNotReachedError
 from integration.settings import Limits, Site
 from integration.sources.client import Clock, FhirClient
 from server.delivery.breaker import FIRST_SECONDS, LONGEST_SECONDS, Breaker
 from server.delivery.run import deliver
 from server.jobs import stores
-from server.ledger import Ledger
+from server.ledger import Ledger, decisions
+from server.ledger.entries import timestamp
 
 BEGIN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -99,6 +101,30 @@ def test_a_delivery_sends_nothing_while_it_is_open_and_all_when_the_server_is_ba
         report = deliver(ledger, client, site, clock=time.clock)
     assert (report.remaining, report.stopped) == (0, "")
     assert len(chart.keys()) == len(set(chart.keys())) == 13
+
+
+def test_a_write_that_finds_nobody_is_no_answer_that_closes_it(
+    *, chart: Any, client: FhirClient, ledger: Ledger, time: Time, build_outcome: Callable[..., outcomes.Outcome],
+    device: Any, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    site = Site(name="north", base_url=chart.base_url)
+    stores.planner(ledger, site).plan(device, [build_outcome("a")])
+    openings = decisions.Breaker(failures=3, open_until=timestamp(BEGIN - timedelta(seconds=1)))
+    ledger.decisions.set_breaker("north", openings)
+
+    def unreached(*_: object, **__: object) -> None:
+        raise ServerNotReachedError(url=chart.base_url, problem="no connection")
+
+    with monkeypatch.context() as away:
+        away.setattr(FhirClient, "create", unreached)
+        away.setattr(FhirClient, "transaction", unreached)
+        with pytest.raises(ServerNotReachedError):
+            deliver(ledger, client, site, clock=time.clock)
+    kept = ledger.decisions.breaker("north")
+    deliver(ledger, client, site, clock=time.clock)
+
+    assert kept == openings
+    assert ledger.decisions.breaker("north").failures == 0
 
 
 @pytest.mark.parametrize("profile", ["generic", "single"])
