@@ -73,6 +73,9 @@ class _Head(msgspec.Struct):
     meta: _Meta = msgspec.field(default_factory=_Meta)
 
 
+_read_head: Final = msgspec.json.Decoder(_Head).decode
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreCounts:
     """What a store did.
@@ -288,7 +291,7 @@ def _batches(resources: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 
 def _head(body: bytes) -> _Head | None:
     try:
-        head = msgspec.json.decode(body, type=_Head)
+        head = _read_head(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return head if head.resourceType and head.id else None

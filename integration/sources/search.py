@@ -46,6 +46,10 @@ class _Head(msgspec.Struct):
     issue: list[_Issue] = []
 
 
+_read_bundle = msgspec.json.Decoder(_Bundle).decode
+_read_head = msgspec.json.Decoder(_Head).decode
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
     """One page of a search.
@@ -114,8 +118,8 @@ def resources(
 
 def _page(answer: Answer, where: str) -> Page:
     try:
-        bundle = msgspec.json.decode(answer.body, type=_Bundle)
-        heads = [msgspec.json.decode(entry.resource, type=_Head) for entry in bundle.entry if len(entry.resource)]
+        bundle = _read_bundle(answer.body)
+        heads = [_read_head(entry.resource) for entry in bundle.entry if len(entry.resource)]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ServerRefusedError(url=where, status=answer.status, problem="the answer is not a Bundle") from error
     if bundle.resourceType != "Bundle":

@@ -82,6 +82,9 @@ class _File(msgspec.Struct, rename={"fhir_version": "fhirVersion"}):
     types: dict[str, dict[str, str]]
 
 
+_read_file = msgspec.json.Decoder(_File).decode
+
+
 class Schema:
     """The types of one FHIR version."""
 
@@ -128,7 +131,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def load(version: str) -> Schema:
     """Load the types of a FHIR version named in `VERSIONS`; a version is read once."""
     text = importlib.resources.files("integration.views").joinpath(VERSIONS[version]).read_bytes()
-    return Schema(msgspec.json.decode(text, type=_File))
+    return Schema(_read_file(text))
 
 
 def is_resource(name: str) -> bool:

@@ -39,6 +39,12 @@ class _Link(msgspec.Struct):
     other: msgspec.Raw = _NONE
 
 
+_named: Final = msgspec.json.Decoder(_Named)
+_links: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_link: Final = msgspec.json.Decoder(_Link)
+_reference_element: Final = msgspec.json.Decoder(_Reference)
+
+
 def require_own_patient(body: bytes, bases: Sequence[str]) -> None:
     """See that whoever a resource is about is at our server.
 
@@ -50,7 +56,7 @@ def require_own_patient(body: bytes, bases: Sequence[str]) -> None:
         RejectedError: a reference is neither `Patient/ID` nor that behind one of them. One without a slash names
             nobody at a server and is left to the reader too.
     """
-    named = _read(body, _Named) or _Named()
+    named = _read(body, _named) or _Named()
     for path, reference in _references(named):
         if "/" in reference and not _is_at_own(reference, bases):
             raise RejectedError(path, PROBLEM)
@@ -82,18 +88,19 @@ def _is_at_own(reference: str, bases: Sequence[str]) -> bool:
 def _references(named: _Named) -> Iterator[tuple[str, str]]:
     yield "subject", _reference(named.subject)
     yield "patient", _reference(named.patient)
-    for number, raw in enumerate(_read(named.link, list[msgspec.Raw]) or ()):
-        link = _read(raw, _Link)
+    links: list[msgspec.Raw] = _read(named.link, _links) or []
+    for number, raw in enumerate(links):
+        link = _read(raw, _link)
         yield f"link[{number}].other", _reference(link.other) if link else ""
 
 
 def _reference(raw: msgspec.Raw) -> str:
-    found = _read(raw, _Reference)
+    found = _read(raw, _reference_element)
     return found.reference if found else ""
 
 
-def _read(part: bytes | msgspec.Raw, shape: type[T]) -> T | None:
+def _read(part: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T | None:
     try:
-        return msgspec.json.decode(part, type=shape)
+        return decoder.decode(part)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

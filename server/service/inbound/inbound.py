@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 MOST_DEFERRED: Final = 20
 """So many requests that were to be taken later are taken in one round."""
+_read_sent: Final = msgspec.json.Decoder(Sent).decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +93,7 @@ class Inbound:
 
     def _answer(self, waiting: Open) -> Answer:
         try:
-            sent = replace(msgspec.json.decode(waiting.request, type=Sent), idempotency_key="")  # it led to here
+            sent = replace(_read_sent(waiting.request), idempotency_key="")  # it led to here
             return self.desk.take(sent, waiting.body, lambda *_: None).answer  # what its sender may was asked at once
         except RefusedError as error:
             return Answer(status=error.refusal.status, body=answers.encode(outcome_of(error.refusal)))

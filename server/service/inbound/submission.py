@@ -27,6 +27,9 @@ class _About(msgspec.Struct):
     subject: Any = None
 
 
+_read_about: Final = msgspec.json.Decoder(_About).decode
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
     """A resource as it was sent.
@@ -140,7 +143,7 @@ def given_id(resource: Resource, content_hash: str, caller: str) -> str:
 def subject_of(body: bytes) -> str:
     """Return the id of the Patient whom a resource is about, given as JSON; empty if that cannot be told."""
     try:
-        return _subject(msgspec.json.decode(body, type=_About).subject)
+        return _subject(_read_about(body).subject)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 

@@ -59,6 +59,9 @@ class Launched:
     until: int
 
 
+_read_launched: Final = msgspec.json.Decoder(Launched).decode
+
+
 class ChartSessions:
     """The sessions of an installation. Threads share one object."""
 
@@ -105,7 +108,7 @@ class ChartSessions:
             return None
         try:
             opened = AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], digest.encode())
-            return msgspec.json.decode(opened, type=Launched)
+            return _read_launched(opened)
         except (InvalidTag, msgspec.DecodeError):
             return None
 
