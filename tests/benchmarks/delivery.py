@@ -4,8 +4,9 @@
 
 In each round every way of sending takes its turn, in another order: a bare loop over `requests` that posts, one by one,
 the bodies that our delivery sends; the same loop in four threads; our delivery one by one, with one and with four
-connections; our delivery in transactions. Each writes the same number of resources, into one server. Ratios are medians
-over rounds, each to the loop of the same round. Not a test: figures depend on the machine. Targets stand beside them.
+connections; our delivery in transactions, with one and with two. Each writes the same number of resources, into one
+server. Ratios are medians over rounds, each to the loop of the same round. Not a test: figures depend on the machine.
+Targets stand beside them.
 """
 
 # ruff: noqa: E402 - the module that starts PostgreSQL lies with the tests that it was made for
@@ -211,6 +212,7 @@ def compare_sending(folder: Path, responses: int, rounds: int, postgresql: postg
             "bare transactions": lambda _: (bundled(base_url, posted), 0.0, 0.0),
             "one by one": lambda place: delivered(base_url, "single", 1, responses, place),
             "transactions": lambda place: delivered(base_url, "generic", 1, responses, place),
+            "transactions, two connections": lambda place: delivered(base_url, "generic", 2, responses, place),
             "four connections": lambda place: delivered(base_url, "single", 4, responses, place),
         }
         for number in range(rounds):
@@ -235,6 +237,7 @@ def compare_sending(folder: Path, responses: int, rounds: int, postgresql: postg
         show("of the same in PostgreSQL: in the ledger", seconds["PostgreSQL, in the ledger"], loop, "0.10 x the time")
         show("the same in PostgreSQL, without looking", seconds["PostgreSQL, without looking"], loop, "")
     show("ours, transactions, whole", seconds["transactions"], loop, "3 x the speed")
+    show("the same over two connections", seconds["transactions, two connections"], loop, "3 x the speed")
     show("bare transactions of the same bodies", seconds["bare transactions"], loop, "")
     show("`requests` loops in four threads", seconds["loop in threads"], loop, "")
     show("ours, one by one, four connections", seconds["four connections"], loop, "3 x, if the server can")
