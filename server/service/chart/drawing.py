@@ -29,11 +29,11 @@ NARROW: Final = 340
 _LEFT: Final = 34.0
 _ROW: Final = 16.0
 _NAME: Final = 26.0
+_NAME_WIDTH: Final = 130.0
 _BETWEEN: Final = 44.0
 _AXIS: Final = 26.0
 _RADIUS: Final = 5.0
 _SMALL_RADIUS: Final = 3.5
-_MOST_ROWS: Final = 2
 _MOST_VALUES: Final = 10
 _DIGIT: Final = 8.6
 Join = Literal["line", "line broken"]
@@ -77,7 +77,7 @@ def draw(chart: Chart, *, width: int = WIDE, name: str = "wide") -> Markup:
     right = 58.0 if width == WIDE else 30.0
     time = timeline(days, left=_LEFT, right=width - right)
     placed = _labels(chart, time, width)
-    head = 10 + _ROW * (1 + max((label.row for label in placed), default=-1)) + _NAME
+    head = 10 + _ROW * _rows(placed) + _NAME
     tall = 190.0 if width == WIDE else 170.0
     panels = [
         Panel(scale=scale, top=head + number * (tall + _BETWEEN), bottom=head + number * (tall + _BETWEEN) + tall,
@@ -141,14 +141,22 @@ def _days(chart: Chart) -> list[date]:
 
 
 def _labels(chart: Chart, time: Timeline, width: int) -> list[Label]:
-    """Place the names of visits and sessions; those of sessions are short where whole ones need too many rows."""
+    """Place the names of visits and sessions; those of sessions are short where whole ones need more than one row."""
     windows = [(window.label, (time.x(window.first) + time.x(window.last)) / 2, "window") for window in chart.windows]
-    whole = [(mark.label, time.x(mark.day), "mark") for mark in chart.marks]
-    placed = labels([*windows, *whole], left=2, right=width - 2)
-    if max((label.row for label in placed), default=0) < _MOST_ROWS:
-        return placed
-    short = [(mark.short_label, time.x(mark.day), "mark") for mark in chart.marks]
-    return labels([*windows, *short], left=2, right=width - 2)
+    places = [time.x(mark.day) for mark in chart.marks]
+
+    def placed(names: Sequence[str]) -> list[Label]:
+        marks = [(name, x, "mark") for name, x in zip(names, places, strict=False)]
+        return labels([*windows, *marks], left=2, right=width - 2)
+
+    whole = placed([mark.label for mark in chart.marks])
+    if _rows(whole) <= _rows(placed([])) + 1:
+        return whole
+    return placed([mark.short_label for mark in chart.marks])
+
+
+def _rows(placed: Sequence[Label]) -> int:
+    return 1 + max((label.row for label in placed), default=-1)
 
 
 def _background(chart: Chart, panels: Sequence[Panel], placed: Sequence[Label]) -> Iterator[Markup]:
@@ -201,15 +209,25 @@ def _limits(chart: Chart, panel: Panel, width: int) -> Iterator[Markup]:
     score = _score(line, panel.scale) if line else None
     if line is None or line.day is None or score is None:
         return
-    threshold = chart.thresholds[panel.scale]
     x, end = panel.time.x(line.day), panel.time.right
     yield _stroke("base", x, panel.y(float(score)), end, panel.y(float(score)))
-    for change, text in _limit_texts(threshold, is_wide=width == WIDE):
-        limit = float(score) + change
-        if 0 <= limit <= 100:
-            y = panel.y(limit)
-            yield _stroke("limit", x, y, end, y)
-            yield _text(text, "limit", x=end + 4, y=y + (0 if change > 0 else 8))
+    texts = dict(_limit_texts(chart.thresholds[panel.scale], is_wide=width == WIDE))
+    for change, y in _limit_places(chart, panel):
+        yield _stroke("limit", x, y, end, y)
+        yield _text(texts[change], "limit", x=end + 4, y=_limit_foot(change, y))
+
+
+def _limit_places(chart: Chart, panel: Panel) -> list[tuple[int, float]]:
+    """Return a meaningful change to either side of the baseline, and where it is; none outside the scale."""
+    score = _score(chart.baseline, panel.scale) if chart.baseline else None
+    points = chart.thresholds[panel.scale].points
+    limits = [(change, float(score) + change) for change in (points, -points)] if score is not None else []
+    return [(change, panel.y(limit)) for change, limit in limits if 0 <= limit <= 100]
+
+
+def _limit_foot(change: int, y: float) -> float:
+    """Return where the words of a limit stand."""
+    return y if change > 0 else y + 8
 
 
 def _limit_texts(threshold: Threshold, *, is_wide: bool) -> list[tuple[int, str]]:
@@ -259,11 +277,14 @@ def _values(chart: Chart, panel: Panel) -> Iterator[Markup]:
         if (place := _place(panel, line)) and (score := _score(line, panel.scale)) is not None
     ]
     taken = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y, _ in points]
+    end = panel.time.right + 2
+    feet = [_limit_foot(change, y) for change, y in _limit_places(chart, panel)]
+    taken += [(end, foot - 9, float("inf"), foot + 2) for foot in feet]
     for number, (x, y, text) in enumerate(points):
         beside = [other_y for _, other_y, _ in points[max(0, number - 1) : number + 2] if other_y != y]
         is_lowest = bool(beside) and all(other_y < y for other_y in beside)
         half = len(text) * _DIGIT / 2
-        for at in _above_or_below(y, panel, below_first=is_lowest):
+        for at in _above_or_below(x, y, panel, below_first=is_lowest):
             box = (x - half - 2, at - 11, x + half + 2, at + 3)
             if not any(_overlap(box, other) for other in taken):
                 taken.append(box)
@@ -271,10 +292,11 @@ def _values(chart: Chart, panel: Panel) -> Iterator[Markup]:
                 break
 
 
-def _above_or_below(y: float, panel: Panel, *, below_first: bool) -> list[float]:
+def _above_or_below(x: float, y: float, panel: Panel, *, below_first: bool) -> list[float]:
     above, below = y - 10, y + 19
+    highest = panel.top + 8 if x < panel.time.left + _NAME_WIDTH else panel.top - 12  # beside the panel's name
     ordered = [below, above] if below_first else [above, below]
-    return [at for at in ordered if panel.top + 8 <= at <= panel.bottom - 4]
+    return [at for at in ordered if highest <= at <= panel.bottom - 4]
 
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
