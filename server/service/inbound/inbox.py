@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from server.service.inbound import schema
+from server.service.inbound import schema, statements
 from server.service.inbound.commits import Commit
 from server.service.inbound.counting import Sent
 from server.service.inbound.deferred import Deferred
@@ -251,19 +251,17 @@ class Inbox:
         """Record what became of stored versions.
 
         Args:
-            settled: all in one transaction.
+            settled: one at least; all in one transaction.
             holder: who plans; empty if nobody else can.
 
         Returns:
             Whether the holder still had the lease. If it had not, another planner may have planned newer versions,
             which an older plan undid: then all versions of these resources are to be planned again.
         """
-        columns = arrivals.c
+        rows = [{"settled": one.sequence, "became": one.state, "why": one.problem} for one in settled]
         with self._writing.begin() as connection:
             is_ours = not holder or self.lease.is_held(connection, holder)
-            for one in settled:
-                statement = arrivals.update().where(columns.sequence == one.sequence)
-                connection.execute(statement.values(state=one.state, problem=one.problem))
+            connection.execute(statements.SETTLE, rows)
             if not is_ours:
                 _plan_again(connection, self.site, [one.sequence for one in settled])
         return is_ours

@@ -73,6 +73,12 @@ HOLDER: Final = sa.select(arrivals.c.caller, arrivals.c.body).where(
     arrivals.c.version == sa.bindparam("version"),
 )
 """Who sent a version, and what it says."""
+SETTLE: Final = (
+    arrivals.update()
+    .where(arrivals.c.sequence == sa.bindparam("settled"))
+    .values(state=sa.bindparam("became"), problem=sa.bindparam("why"))
+)
+"""Says what became of versions; of many in one call, for nobody else writes meanwhile."""
 INSERTS: Final = (
     (arrivals.insert(), "arrival"),
     (exchanges.insert(), "exchange"),
