@@ -14,11 +14,13 @@ ODD = "<b onload=x>&\"'"
 
 @pytest.fixture
 def busy(service: Any, body: Body) -> Any:
-    """Some responses in the chart, some refused, missing and altered, some waiting, and something set aside."""
+    """Some responses in the chart, some refused, missing and altered, some waiting, one late, and something set aside."""
     for number in range(1, 13):
         patient = f"p{1 + number % 2}"
         service.post(body(id=f"response-{number}", subject={"reference": f"Patient/{patient}"}, answer=1 + number % 5))
     service.post(body(id="withdrawn", status="entered-in-error"))
+    for version in ("5", "4"):
+        service.put("late", body(id="late", meta={"versionId": version}, answer=int(version)))
     service.reader.plan_waiting()
     found = ("accepted", "verified", "verified", "verified", "verified", "refused", "manual", "accepted")
     for number, state in enumerate(found, start=1):

@@ -13,6 +13,7 @@ PATHS = {
     "overview": "/",
     "review": "/staff/review",
     "quarantine": "/staff/quarantine",
+    "late": "/staff/late",
     "releases": "/staff/releases",
     "find": "/staff/find?id=nobody",
     "patient": "/staff/patients/p1",
