@@ -14,7 +14,7 @@ ODD = "<b onload=x>&\"'"
 
 @pytest.fixture
 def busy(service: Any, body: Body) -> Any:
-    """Some responses in the chart, some refused, missing and altered, some waiting, one late, and something set aside."""
+    """Some responses in the chart, some refused, missing and altered, some waiting, one late, and some set aside."""
     for number in range(1, 13):
         patient = f"p{1 + number % 2}"
         service.post(body(id=f"response-{number}", subject={"reference": f"Patient/{patient}"}, answer=1 + number % 5))
