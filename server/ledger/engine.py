@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from integration.errors import ConfigurationError, InputError, LedgerError
 from integration.warehouse import sqlite_engine
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 """The newest revision of `server/ledger/migrations`; kept here so that opening need not load Alembic."""
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")

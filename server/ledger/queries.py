@@ -131,8 +131,10 @@ class Queries:
         noting = sa.select(responses.c.reason, sa.func.count(), sa.func.sum(responses.c.observations))
         noting = noting.where(responses.c.site == site, responses.c.response_id != "").group_by(responses.c.reason)
         held = sa.select(outcomes.c.state, sa.func.sum(outcomes.c.observations)).where(outcomes.c.site == site)
-        is_left = sa.and_(outcomes.c.kind == "document", outcomes.c.is_withdrawn, outcomes.c.state != "retracted")
-        left = sa.select(sa.func.count()).where(outcomes.c.site == site, is_left)
+        is_document = outcomes.c.kind == sa.literal_column("'document'")  # the index's own words, so that it is used
+        left = sa.select(sa.func.count()).where(
+            outcomes.c.site == site, is_document, outcomes.c.is_withdrawn.is_(True), outcomes.c.state != "retracted"
+        )
         with self._reading.connect() as connection:
             noted = connection.execute(noting).all()
             by_state = counted(connection, held.group_by(outcomes.c.state))

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 TEXT: Final = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 _HAS_ID: Final = sa.text("ehr_id <> ''")
+_IS_DOCUMENT: Final = "kind = 'document' AND is_withdrawn IS "
+_IS_WITHHELD: Final = sa.text("state = 'planned' AND reason <> ''")
 _IS_LEASED: Final = sa.text("leased_by <> ''")  # a few rows, found without reading the others
 
 metadata = sa.MetaData()
@@ -51,7 +53,22 @@ outcomes = sa.Table(
     _text("delivered_hash"),  # what the server said it took
     sa.Column("planned_at", TEXT, nullable=False),
     sa.Column("changed_at", TEXT, nullable=False),
-    sa.Index("outcome_by_state", "site", "state", "response_id"),
+    sa.Index("outcome_by_state", "site", "state", "response_id", "observations", "changed_at"),  # the books' and ages'
+    sa.Index(
+        "outcome_withdrawn_document",
+        "site",
+        "state",
+        sqlite_where=sa.text(f"{_IS_DOCUMENT}1"),
+        postgresql_where=sa.text(f"{_IS_DOCUMENT}true"),
+    ),
+    sa.Index(
+        "outcome_withheld",
+        "site",
+        "reason",
+        "response_id",
+        sqlite_where=_IS_WITHHELD,
+        postgresql_where=_IS_WITHHELD,
+    ),
     sa.Index("outcome_by_response", "site", "response_id"),
     sa.Index("outcome_by_patient", "site", "patient_id"),
     sa.Index("outcome_by_ehr_id", "site", "ehr_id", sqlite_where=_HAS_ID, postgresql_where=_HAS_ID),

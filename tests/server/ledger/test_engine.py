@@ -159,6 +159,8 @@ def test_a_ledger_from_just_before_revisions_is_taken_over_with_its_rows(
         connection.execute("DROP INDEX outcome_by_ehr_id")  # likewise
         connection.execute("DROP INDEX outcome_by_patient")  # likewise
         connection.execute("DROP INDEX response_leased")  # likewise
+        connection.execute("DROP INDEX outcome_withdrawn_document")  # likewise
+        connection.execute("DROP INDEX outcome_withheld")  # likewise
         connection.execute("DROP TABLE alembic_version")
         connection.execute("PRAGMA user_version = 2")
     connection.close()

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from integration import outcomes
 from integration.settings import Site
 from server.jobs import stores
-from server.ledger import Ledger, reading
+from server.ledger import Ledger, reading, states
+from server.ledger.overview import Overview
 from server.ledger.states import State
 from server.sites import profile_of
 
@@ -52,20 +53,20 @@ def test_a_patient_is_found_by_an_index(planned: Ledger) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_what_is_in_some_states_is_read_in_parts_each_entry_once(planned: Ledger, limit: int) -> None:
-    states: list[State] = ["planned", "retracted"]
+    wanted_states: list[State] = ["planned", "retracted"]
     planned.withdraw_all("north", profile_of(NORTH), [("r1", "withdrawn")])
     wanted = {one.key for one in planned.of_responses("north", ["", "r1", "r2"])}
 
-    parts = [planned.in_state("north", states, limit=limit)]
+    parts = [planned.in_state("north", wanted_states, limit=limit)]
     while parts[-1]:
-        parts.append(planned.in_state("north", states, after=parts[-1][-1].key, limit=limit))
+        parts.append(planned.in_state("north", wanted_states, after=parts[-1][-1].key, limit=limit))
     read = [(one.response_id, one.key) for part in parts for one in part]
 
     assert max(map(len, parts)) <= limit
     assert read == sorted(read)
     assert {key for _, key in read} == wanted
     assert len(read) == len(wanted)
-    assert {one.state for part in parts for one in part} == set(states)
+    assert {one.state for part in parts for one in part} == set(wanted_states)
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
@@ -87,3 +88,26 @@ def test_what_is_in_some_states_is_found_without_reading_the_others(planned: Led
         "SEARCH outcome USING INDEX outcome_by_state (site=? AND state=? AND response_id>?)",
         "SEARCH outcome USING INDEX sqlite_autoindex_outcome_1 (site=? AND key=?)",
     }
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_the_books_and_the_ages_are_read_from_indexes_without_the_rows(planned: Ledger) -> None:
+    steps: list[str] = []
+
+    def explained(*given: Any) -> None:
+        with closing(sqlite3.connect(str(planned._engine.url.database))) as beside:
+            steps.extend(str(row[3]) for row in beside.execute(f"EXPLAIN QUERY PLAN {given[2]}", given[3]))
+
+    overview = Overview(planned._engine)
+    sa.event.listen(planned._engine, "before_cursor_execute", explained)
+    planned.books("north")
+    overview.oldest("north", states.DUE)
+    overview.withheld("north", "a reason")
+    sa.event.remove(planned._engine, "before_cursor_execute", explained)
+
+    assert [step for step in steps if "outcome" in step] == [
+        "SEARCH outcome USING COVERING INDEX outcome_by_state (site=?)",
+        "SEARCH outcome USING INDEX outcome_withdrawn_document (site=?)",
+        "SEARCH outcome USING COVERING INDEX outcome_by_state (site=? AND state=?)",
+        "SEARCH outcome USING INDEX outcome_withheld (site=? AND reason=?)",
+    ]
