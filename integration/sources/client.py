@@ -124,6 +124,9 @@ class FhirClient:
         new_request_id: gives the X-Request-Id of a request that the caller gave none.
         authenticator: gives each request its Authorization; None for a server that wants none.
         ca_file: certificate authorities instead of the usual ones.
+
+    Attributes:
+        on_end: called whenever a request has ended, with or without an answer.
     """
 
     def __init__(
@@ -145,6 +148,7 @@ class FhirClient:
         self._clock, self._new_request_id = clock or Clock(), new_request_id
         self._authenticator = authenticator
         self._session = transport.session(ca_file)
+        self.on_end: Callable[[], object] = lambda: None
 
     def close(self) -> None:
         """Close the connections."""
@@ -268,6 +272,8 @@ class FhirClient:
                 )  # fmt: skip
         except OSError as error:  # every RequestException is one
             raise transport.translated(error, request.url) from error
+        finally:
+            self.on_end()
 
     def _answer(self, response: requests.Response, url: str, request_id: str) -> Answer:
         if not 200 <= response.status_code < 300:

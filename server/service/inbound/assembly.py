@@ -134,6 +134,7 @@ def _worker(
     now: Callable[[], datetime],
 ) -> Worker:
     leadership = Leadership(kept.inbox)
+    client.on_end = leadership.go_on  # a pull, or a delivery to a slow server, may last long
 
     def is_planned(response_id: str) -> bool:
         return bool(kept.ledger.of_responses(site.name, [response_id]))

@@ -50,6 +50,10 @@ class Leadership:
         self._said = self._clock()
         return self._ends - self._said > LEASE_SECONDS / 3 or self._take()
 
+    def go_on(self) -> None:
+        """Say that the worker works, in the middle of a step that takes long."""
+        self._said = self._clock()
+
     def has_work(self) -> bool:
         """Whether this process works, and something was stored by any since it was asked before."""
         if not self.is_leader():
@@ -65,7 +69,11 @@ class Leadership:
         self._ends = asked + LEASE_SECONDS if is_ours else 0.0
         return is_ours
 
+    def keep(self) -> None:
+        """Make the lease last longer, unless the worker has said nothing for too long."""
+        if self._ends and self._clock() - self._said < _LONGEST_STEP_SECONDS:
+            self._take()
+
     def _keep(self) -> None:
         while not self._stopping.wait(LEASE_SECONDS / 4):
-            if self._ends and self._clock() - self._said < _LONGEST_STEP_SECONDS:
-                self._take()
+            self.keep()

@@ -446,3 +446,17 @@ def test_a_search_asks_for_strict_handling(httpserver: HTTPServer, client: FhirC
     ).respond_with_json({"resourceType": "Bundle"})
 
     assert json.loads(client.search("Patient", {"_count": "2"}).body) == {"resourceType": "Bundle"}
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, None])
+def test_the_end_of_each_request_is_told(httpserver: HTTPServer, status: int | None) -> None:
+    ended: list[int] = []
+    if status:
+        httpserver.expect_request("/Patient/p1").respond_with_json({}, status=status)
+    url = httpserver.url_for("").rstrip("/") if status else "http://127.0.0.1:9"
+    with FhirClient(url, retries=Retries(attempts=1)) as client:
+        client.on_end = lambda: ended.append(1)
+        with suppress(ServerRefusedError, ServerUnreachableError):
+            client.read("Patient", "p1")
+
+    assert ended == [1]

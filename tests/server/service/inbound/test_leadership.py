@@ -100,3 +100,17 @@ def test_a_lease_taken_while_the_clock_was_ahead_is_over_once_it_is_right(boxes:
     assert boxes[1].lease.holder() == ""
     assert Leadership(boxes[1], time.monotonic).is_leader()
     assert not boxes[0].lease.take("gone")
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_long_step_keeps_the_lease_as_long_as_it_goes_on(boxes: list[Inbox], time: Time, *, goes_on: bool) -> None:
+    worker = Leadership(boxes[0], time.monotonic)
+    assert worker.is_leader()
+
+    for _ in range(8):
+        time.seconds += 100
+        if goes_on:
+            worker.go_on()
+        worker.keep()
+
+    assert bool(boxes[1].lease.holder()) == goes_on
