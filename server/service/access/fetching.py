@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -41,7 +40,7 @@ def fetch(
     """
     shown = url.partition("?")[0]
     try:
-        with transport.session(ca_file) as session, session.request(
+        with transport.within(_TOGETHER_SECONDS), transport.session(ca_file) as session, session.request(
             "GET" if form is None else "POST", url, data=form, auth=login, headers={"Accept": "application/json"},
             timeout=_TIMEOUTS, allow_redirects=False, stream=True,
         ) as response:  # fmt: skip
@@ -51,11 +50,11 @@ def fetch(
 
 
 def _object(response: requests.Response, shown: str) -> dict[str, Any]:
-    body, ends = b"", time.monotonic() + _TOGETHER_SECONDS
+    body = b""
     for chunk in response.iter_content(_CHUNK_BYTES):
         body += chunk
-        if len(body) > _LIMIT_BYTES or time.monotonic() > ends:
-            raise FetchError(f"{shown}: the answer is too long, or takes too long")
+        if len(body) > _LIMIT_BYTES:
+            raise FetchError(f"{shown}: the answer is too long")
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
