@@ -27,7 +27,7 @@ from integration.errors import InputError
 
 SCHEMA_VERSION = 2
 _BATCH = 500
-_REFERENCE = re.compile(rb"Patient\\?/([A-Za-z0-9\-.]{1,64})")
+_REFERENCE = re.compile(rb"Patient\\?/(?=([A-Za-z0-9\-.]{1,64}))")  # a base URL may end in Patient, too
 _MOST_MENTIONED = 100
 _EVERYBODY = ""  # instead of Patients in a row of what names more than that: looked through for each
 _PATIENCE_SECONDS = 30.0
@@ -35,7 +35,7 @@ _HAS_TURN = "has_turn"
 
 _metadata = sa.MetaData()
 _resources = sa.Table(
-    "resource",
+    "staged",  # `resource` in the first version: what still writes to that fails, and loses no mention
     _metadata,
     sa.Column("site", sa.String, primary_key=True),
     sa.Column("type", sa.String, primary_key=True),
@@ -115,7 +115,7 @@ class Warehouse:
         Raises:
             InputError: it cannot be opened, is no database, or was written by a newer version.
         """
-        return cls(open_sqlite(path, _metadata, SCHEMA_VERSION, upgrades={1: _note_all_mentions}), now)
+        return cls(open_sqlite(path, _metadata, SCHEMA_VERSION, upgrades={1: _from_first_version}), now)
 
     def close(self) -> None:
         """Close the file."""
@@ -366,8 +366,10 @@ def _mentioned(body: bytes) -> set[str]:
     return found if len(found) <= _MOST_MENTIONED else {_EVERYBODY}
 
 
-def _note_all_mentions(connection: sa.Connection) -> None:
-    """Note them of all that a file held before there were notes."""
+def _from_first_version(connection: sa.Connection) -> None:
+    """Take over the resources, and note the mentions of all."""
+    _resources.drop(connection)
+    connection.exec_driver_sql(f"ALTER TABLE resource RENAME TO {_resources.name}")
     columns = (_resources.c.site, _resources.c.type, _resources.c.id, _resources.c.body)
     rows = connection.execution_options(yield_per=_BATCH).execute(sa.select(*columns)).mappings()
     for part in rows.partitions(_BATCH):

@@ -183,7 +183,7 @@ def test_what_mentions_a_patient_is_found_without_looking_through_the_others(war
     warehouse.mentioning("north", "Procedure", ["p1"])
 
     assert [plan for plan in plans if plan.startswith(("SCAN", "SEARCH"))] == [
-        "SEARCH resource USING INDEX sqlite_autoindex_resource_1 (site=? AND type=? AND id=?)",
+        "SEARCH staged USING INDEX sqlite_autoindex_staged_1 (site=? AND type=? AND id=?)",
         "SEARCH mention USING PRIMARY KEY (site=? AND type=? AND patient_id=?)",
     ]
 
@@ -194,11 +194,21 @@ def test_a_file_of_the_first_version_is_taken_over_with_what_mentions_whom(tmp_p
         warehouse.store("north", mentioning)
     with closing(sqlite3.connect(tmp_path / "w.sqlite")) as connection:
         connection.execute("DROP TABLE mention")
+        connection.execute("ALTER TABLE staged RENAME TO resource")
         connection.execute("PRAGMA user_version = 1")
 
     for _ in range(2):
         with Warehouse.open(tmp_path / "w.sqlite") as warehouse:
             assert warehouse.mentioning("north", "Procedure", ["p1"]) == mentioning
+    with closing(sqlite3.connect(tmp_path / "w.sqlite")) as connection, pytest.raises(sqlite3.OperationalError):
+        connection.execute("INSERT INTO resource SELECT * FROM staged")  # as a process would that is still open
+
+
+def test_a_server_whose_address_ends_in_patient_is_no_patient(warehouse: Warehouse) -> None:
+    one = body("Procedure", "r", subject={"reference": "https://gateway.example/ePatient/Patient/p1"})
+    warehouse.store("north", [one])
+
+    assert warehouse.mentioning("north", "Procedure", ["p1"]) == [one]
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
