@@ -35,21 +35,18 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 _STORED_BYTES: Final = _encoder.encode(_STORED)
 
 
-def single(receipt: Receipt, *, base_url: str, is_minimal: bool, note: str = "") -> Answer:
+def single(receipt: Receipt, *, base_url: str, note: str = "") -> Answer:
     """Return the answer to a create or update.
 
     Args:
         receipt: of the resource.
         base_url: of the FHIR interface.
-        is_minimal: whether the sender wants no body.
         note: what else the sender should know of a response that was stored.
     """
     if receipt.problem:
         return Answer(status=200, body=_encoder.encode(_outcome(receipt, note)))
     headers = {"Location": f"{base_url}/{receipt.location}", "ETag": f'W/"{receipt.version}"'}
     status = 201 if receipt.version == 1 else 200
-    if is_minimal and not receipt.is_superseded:
-        return Answer(status=status, headers=headers)
     is_plain = receipt.resource_type == RESPONSE and not note and not receipt.is_superseded
     body = _STORED_BYTES if is_plain else _encoder.encode(_outcome(receipt, note))
     return Answer(status=status, headers=headers, body=body)

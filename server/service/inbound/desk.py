@@ -129,7 +129,7 @@ class Desk:
         deposit = one.deposit(expected_version=expected, problem=problem)
 
         def answer(receipts: Sequence[Receipt]) -> Answer:
-            return answers.single(receipts[0], base_url=sent.base_url, is_minimal=sent.is_minimal, note=note)
+            return answers.single(receipts[0], base_url=sent.base_url, note=note)
 
         try:
             unit = self._unit(sent, one.content_hash, [deposit], answer, keys=_keys_of(sent, one))
@@ -146,7 +146,7 @@ class Desk:
         deposit = one.deposit(problem=problem)
 
         def answer(receipts: Sequence[Receipt]) -> Answer:
-            return answers.single(receipts[0], base_url=sent.base_url, is_minimal=False)
+            return answers.single(receipts[0], base_url=sent.base_url)
 
         unit = self._unit(sent, one.content_hash, [deposit], answer, keys=_keys(sent))
         return _committed(unit, self.commit.take)

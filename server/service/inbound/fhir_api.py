@@ -29,8 +29,10 @@ from server.service.services import Services
 
 PREFIX: Final = "/fhir"
 RETRY_AFTER_SECONDS: Final = 1
-_RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|OperationOutcome)\"?(?=$|[,;\s])")
-_ASYNC: Final = re.compile(r"(^|[,;\s])respond-async($|[,;\s])")
+_RETURN: Final = re.compile(
+    r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|OperationOutcome)\"?(?=$|[,;\s])", re.IGNORECASE
+)
+_ASYNC: Final = re.compile(r"(^|[,;\s])respond-async($|[,;\s])", re.IGNORECASE)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _OTHER_TYPES: Final = sorted(RESOURCE_TYPES - set(INPUT_TYPES) - {"Bundle"})
 
@@ -103,7 +105,6 @@ def _taken(services: Services, kind: Kind, resource_type: str = "", url_id: str 
         if_match=request.headers.get("If-Match", ""),
         if_none_match=request.headers.get("If-None-Match", "") if request.method == "PUT" else "",
         idempotency_key=_idempotency_key(),
-        is_minimal=is_later and form == "minimal",
     )
     content = _body(services)
     desk = services.inbound.desk
@@ -114,9 +115,9 @@ def _taken(services: Services, kind: Kind, resource_type: str = "", url_id: str 
 
 
 def _form() -> str:
-    """Return what the answer shall hold (https://hl7.org/fhir/R4/http.html#ops); empty: the sender did not say."""
+    """Return what the answer shall hold (https://hl7.org/fhir/R4/http.html#ops), in lower case; empty: unsaid."""
     said = _RETURN.search(request.headers.get("Prefer", ""))
-    return said[1] if said else ""
+    return said[1].lower() if said else ""
 
 
 def _formed(services: Services, given: Answer, form: str) -> Answer:

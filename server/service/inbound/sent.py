@@ -28,7 +28,6 @@ class Sent:
         if_match: as sent.
         if_none_match: as sent.
         idempotency_key: as sent; empty: none.
-        is_minimal: whether the sender wants no body for one resource.
         is_deferred: whether it is taken up later, when nobody waits for the answer; it can then be put off again.
     """
 
@@ -42,5 +41,4 @@ class Sent:
     if_match: str = ""
     if_none_match: str = ""
     idempotency_key: str = ""
-    is_minimal: bool = False
     is_deferred: bool = False

@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fhir.resources.R4B import get_fhir_model_class
 
 from integration.errors import ServerUnreachableError
 from server.service.access.caller import Caller
 from server.service.inbound.inbound import MOST_DEFERRED
+from server.service.inbound.schema import deferred
 from server.service.inbound.submission import RESPONSE
 
 FHIR = {"Content-Type": "application/fhir+json"}
@@ -61,6 +63,29 @@ def test_bundles_can_be_taken_later_and_their_answer_is_the_result(service: Any,
 
     result = service.client.get(taken.headers["Content-Location"].removeprefix("http://localhost"))
     assert result.get_json(force=True)["entry"][0]["resource"]["response"]["code"] == "ok"
+
+
+def test_what_was_taken_later_is_repeated_in_the_form_that_the_repetition_prefers(service: Any, body: Any) -> None:
+    later = service.post(body(), Prefer="Respond-Async, return=minimal")
+    service.services.inbound.take_deferred()
+
+    plain, none = service.post(body()), service.post(body(), Prefer="return=minimal")
+
+    assert later.status_code == 202
+    assert (plain.status_code, plain.get_json(force=True)["resourceType"]) == (201, "OperationOutcome")
+    assert (none.status_code, none.data) == (201, b"")
+
+
+def test_what_an_older_version_put_off_is_taken(service: Any, body: Any) -> None:
+    service.post(body(), Prefer="respond-async")
+    with service.inbox._engine.begin() as connection:
+        [request] = connection.scalars(sa.select(deferred.c.request))
+        older = json.dumps(json.loads(request) | {"is_minimal": True})
+        connection.execute(deferred.update().values(request=older))
+
+    service.services.inbound.take_deferred()
+
+    assert service.inbox.counts() == {"received": 1}
 
 
 def test_a_repetition_of_what_is_taken_later_gets_the_same_place(service: Any, body: Any) -> None:

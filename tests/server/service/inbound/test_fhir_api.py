@@ -113,7 +113,9 @@ def test_one_of_many_at_once_creates_and_the_others_are_replays(service: Any, bo
     assert service.wakes == ["woken"]
 
 
-@pytest.mark.parametrize("prefer", ["return=minimal", "handling=strict, return=minimal", 'return="minimal"'])
+@pytest.mark.parametrize(
+    "prefer", ["return=minimal", "handling=strict, return=minimal", 'return="minimal"', "RETURN=Minimal"]
+)
 def test_a_minimal_answer_has_no_body(service: Any, body: Any, prefer: str) -> None:
     answer = service.post(body(), Prefer=prefer)
 
