@@ -169,8 +169,8 @@ class Commit:
             if not (receipt.is_conflict or receipt.is_replay):
                 undo.append(self._hold(unit, deposit, receipt))
                 rows.append(self._arrival(unit, deposit, receipt))
-                if self._is_superseded(rows):
-                    receipt = replace(receipt, is_superseded=True)
+            if not receipt.is_conflict and self._is_superseded(receipt, rows):
+                receipt = replace(receipt, is_superseded=True)
             receipts.append(receipt)
         return receipts, rows
 
@@ -190,19 +190,21 @@ class Commit:
         version = self._known.latest.get(identity, 0) + 1
         return Receipt(resource_type=kind, resource_id=name, version=version, problem=problem)
 
-    def _is_superseded(self, rows: Sequence[dict[str, Any]]) -> bool:
-        """Whether another version counts than the last one of these rows, which are about to be stored."""
-        last = rows[-1]
-        if last["version"] == 1 or last["problem"]:
+    def _is_superseded(self, receipt: Receipt, rows: Sequence[dict[str, Any]]) -> bool:
+        """Whether one before a receipt's version counts, also of the rows that are about to be stored.
+
+        What came after it is no matter here, so that a repetition is answered as the first time.
+        """
+        kind, name = identity = receipt.resource_type, receipt.resource_id
+        if receipt.problem or receipt.version == 1:
             return False
-        kind, name = last["resource_type"], last["resource_id"]
         found = self._connection.execute(statements.SENT, {"site": self._site, "type": kind, "id": name}).mappings()
         waiting = (row for row in (*self._rows["arrival"], *rows) if row["resource_id"] == name)
-        new = ({**row, "sequence": 0} for row in waiting if row["resource_type"] == kind and not row["problem"])
-        sent = [Sent(**{field: row[field] for field in Sent.__slots__}) for row in (*found, *new)]
-        numbered = [replace(one, sequence=number) for number, one in enumerate(sent)]
+        new = (row for row in waiting if row["resource_type"] == kind and not row["problem"])
+        sent = ({**row, "sequence": row["version"]} for row in (*found, *new) if row["version"] <= receipt.version)
+        versions = (Sent(**{field: row[field] for field in Sent.__slots__}) for row in sent)
         try:
-            return not newest_of(numbered).counts((kind, name), len(numbered) - 1)
+            return not newest_of(versions).counts(identity, receipt.version)
         except RejectedError:  # one that nobody can read is settled as such
             return False
 

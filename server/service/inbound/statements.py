@@ -42,7 +42,7 @@ CONTENTS: Final = (
 )
 """Versions of a content."""
 SENT: Final = (
-    sa.select(*(arrivals.c[name] for name in Sent.__slots__))
+    sa.select(arrivals.c.version, *(arrivals.c[name] for name in Sent.__slots__))
     .where(
         arrivals.c.site == _SITE,
         arrivals.c.resource_type == sa.bindparam("type"),

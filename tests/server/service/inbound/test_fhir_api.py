@@ -161,6 +161,21 @@ def test_that_a_version_is_not_used_is_said_whatever_is_preferred(service: Any, 
     assert [(one.headers["ETag"], issue(one)["severity"]) for one in answers] == [('W/"2"', "warning")] * 2
 
 
+def test_who_repeats_in_a_bundle_a_version_that_does_not_count_is_told(service: Any, body: Any) -> None:
+    unused = body(meta={"versionId": "3"})
+    service.post(body(meta={"versionId": "9"}, answer=4))
+    service.post(unused)
+    service.post(body(meta={"versionId": "10"}, answer=5))
+    entry = {"resource": json.loads(unused), "request": {"method": "PUT", "url": "QuestionnaireResponse/r1"}}
+    bundle = json.dumps({"resourceType": "Bundle", "type": "batch", "entry": [entry]})
+
+    answer = service.client.post("/fhir", data=bundle, content_type="application/fhir+json")
+
+    [told] = answer.get_json(force=True)["entry"]
+    assert told["response"]["etag"] == 'W/"2"'
+    assert "not used" in told["response"]["outcome"]["issue"][0]["details"]["text"]
+
+
 def test_a_refusal_is_an_outcome_whatever_is_preferred(service: Any, body: Any) -> None:
     answer = service.post(body(subject=None), Prefer="return=representation")
 
