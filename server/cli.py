@@ -178,7 +178,7 @@ def view(
 def check(mapping_name: str, settings_file: Path | None, site_name: str | None, output: Format) -> int:
     """Say every fault of a mapping, each with file and path, and what `serve` would refuse in a settings file.
 
-    Neither the service's port nor its stores are looked at.
+    The service's port is not bound, and its stores are not opened.
     """
     from integration import mapping as mappings
 

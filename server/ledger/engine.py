@@ -70,6 +70,15 @@ def open_ledger_engine(place: Path | str) -> sa.Engine:
     return engine
 
 
+def require_usable(url: str) -> None:
+    """Take a PostgreSQL URL as `open_ledger_engine` does, without connecting.
+
+    Raises:
+        ConfigurationError: the URL cannot be used, or the driver is not installed.
+    """
+    _of_url(url).dispose()
+
+
 def reading(engine: sa.Engine) -> sa.Engine:
     """Return the engine for transactions that only read, and see one state throughout."""
     if engine.dialect.name == "postgresql":
@@ -133,6 +142,7 @@ def _of_url(url: str) -> sa.Engine:
         if sa.make_url(url).get_backend_name() != "postgresql":
             raise ConfigurationError("ledger.url: must be a PostgreSQL URL; a SQLite ledger lies in state_folder")
         engine = postgresql_engine(url, max_overflow=32)
+        _require_known_options(url)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise ConfigurationError("ledger.url: is no database URL; write postgresql+psycopg://USER@HOST/NAME") from error
     except ImportError as error:
@@ -147,6 +157,16 @@ def _of_url(url: str) -> sa.Engine:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{kind}({_LOCK})")
 
     return engine
+
+
+def _require_known_options(url: str) -> None:
+    from psycopg import ProgrammingError, conninfo  # noqa: PLC0415 - where the ledger is a file, it may be absent
+
+    try:
+        conninfo.make_conninfo(**dict.fromkeys(sa.make_url(url).query, ""))
+    except ProgrammingError as error:
+        known = "https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS"
+        raise ConfigurationError(f"ledger.url: has an option that PostgreSQL does not know; see {known}") from error
 
 
 def postgresql_engine(url: str, **options: Any) -> sa.Engine:

@@ -21,6 +21,7 @@ from integration.mapping import Mapping
 from integration.process_settings import Audit
 from integration.settings import LedgerPlace, Settings, Site
 from server.jobs import stores
+from server.ledger.engine import require_usable
 from server.service import app, web_server
 from server.service.access import building as access
 from server.service.chart import building as chart
@@ -43,6 +44,7 @@ def serve(settings: Settings, site: Site, mapping: Mapping, *, port: int) -> Non
         InputError: a store cannot be opened.
         OutcomeBridgeError: the processes that answer could not be started.
     """
+    _require_places(settings)
     host = settings.service.host
     listener = _listener(host, port)
     with ExitStack() as failing:
@@ -70,11 +72,39 @@ def check(settings: Settings, site: Site, mapping: Mapping) -> None:
     Raises:
         ConfigurationError: the settings are wrong, or a file that they name cannot be read.
     """
+    _require_places(settings)
+    if settings.ledger.url:
+        require_usable(settings.ledger.url)
     with tempfile.TemporaryDirectory() as folder:
         service = settings.service.model_copy(update={"audit": Audit()})
         own = {"state_folder": Path(folder), "ledger": LedgerPlace(), "service": service}
         with assembled(settings.model_copy(update=own), site, mapping, is_working=False) as services:
             app.create_app(services)
+
+
+def _require_places(settings: Settings) -> None:
+    """Refuse folders that cannot be written or made, and files of the audit that cannot be used."""
+    audit = settings.service.audit
+    _require_folder("state_folder", settings.state_folder)
+    if audit.file:
+        _require_folder("service.audit.file", audit.file.parent)
+        if audit.file.exists() and not (audit.file.is_file() and os.access(audit.file, os.W_OK)):
+            raise ConfigurationError(f"service.audit.file: {audit.file} is no file that may be written; name another")
+    if audit.token_file:
+        try:
+            audit.token_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"service.audit.token_file: {audit.token_file} cannot be read") from error
+
+
+def _require_folder(key: str, folder: Path) -> None:
+    """Refuse a folder in which nothing can be made, or the nearest one above it where it is not there yet."""
+    try:
+        nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        tempfile.TemporaryDirectory(dir=nearest).cleanup()
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise ConfigurationError(f"{key}: the folder {folder} cannot be made or written ({reason})") from error
 
 
 def _listener(host: str, port: int) -> socket.socket:

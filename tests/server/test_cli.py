@@ -215,6 +215,16 @@ def test_settings_that_a_service_could_start_with_have_no_fault_and_nothing_is_m
         ),
         ("sites/north.toml", 'base_url = "http://h"\n[safeguards]\nopt_out_file = "gone"\n', "opt-out list"),
         ("sites/north.toml", 'base_url = "ftp://h"\n', "must start with http"),
+        ("bridge.toml", '[ledger]\nurl = "postgresql+psycopg://u@127.0.0.1:none/x"\n', "is no database URL"),
+        (
+            "bridge.toml",
+            '[ledger]\nurl = "postgresql+psycopg://u@127.0.0.1/x?nonsense=1"\n',
+            "ledger.url: has an option",
+        ),
+        ("bridge.toml", 'state_folder = "bridge.toml/state"\n', "state_folder: the folder"),
+        ("bridge.toml", '[service.audit]\nfile = "bridge.toml/a"\n', "service.audit.file: the folder"),
+        ("bridge.toml", '[service.audit]\nfile = "sites"\n', "is no file that may be written"),
+        ("bridge.toml", '[service.audit]\nurl = "https://a"\ntoken_file = "gone"\n', "service.audit.token_file"),
     ],
 )
 def test_what_serve_would_refuse_is_a_fault_of_the_settings(
