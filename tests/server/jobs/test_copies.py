@@ -157,7 +157,7 @@ def counted(folder: Path) -> tuple[int, int]:
         with contextlib.closing(sqlite3.connect(folder / name)) as connection:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
-    return count("warehouse.sqlite", "resource"), count("ledger.sqlite", "outcome")
+    return count("warehouse.sqlite", "staged"), count("ledger.sqlite", "outcome")
 
 
 @pytest.fixture
