@@ -49,10 +49,9 @@ RESPONSE = (
 )
 PATIENT = b'{"resourceType":"Patient","id":"p1","gender":"female","birthDate":"1970-01-01"}'
 SCRIPT = """
-local threads, count, pause = 0, 0, PAUSE
+local threads, count = 0, 0
 local before, after = [[BEFORE]], [[AFTER]]
 function setup(thread) thread:set("number", threads); threads = threads + 1 end
-function delay() return pause end
 function request()
   count = count + 1
   local body = before .. "RUN-" .. number .. "-" .. count .. after
@@ -206,13 +205,11 @@ def memory(asked: argparse.Namespace) -> None:
 
 
 def wrk(url: str, seconds: int, run: str, pause_ms: float = 0.0) -> Load:
-    """Post from 16 connections; `pause_ms` between the requests of each."""
+    """Post from 16 connections; between the requests of each, pauses at random, `pause_ms` in the mean."""
     before, after = RESPONSE.split("NAME")
-    script = (
-        SCRIPT.replace("BEFORE", before).replace("AFTER", after).replace("RUN", run).replace("PAUSE", f"{pause_ms:.0f}")
-    )
-    if not pause_ms:
-        script = script.replace("function delay() return pause end\n", "")
+    script = SCRIPT.replace("BEFORE", before).replace("AFTER", after).replace("RUN", run)
+    if pause_ms:
+        script += f"function delay() return math.random(0, {2 * pause_ms:.0f}) end\n"
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(script)
         file.flush()
