@@ -21,7 +21,8 @@ CHECKS = (
 
 def test_every_answer_is_as_described(service: Service, tmp_path: Path) -> None:
     line = [str(Path(sys.executable).with_name("schemathesis")), "--no-color", "run", f"{service.url}/openapi.json"]
-    line += ["--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--max-examples", "5", "--workers", "2"]
+    line += ["--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--max-examples", "5"]
+    line += ["--workers", "1"]  # with two, `ast.parse` of Python 3.11.7 ends now and then in a SystemError of its own
     line += ["--generation-deterministic", "--no-shrink", "--continue-on-failure", "--request-timeout", "30"]
 
     run = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
