@@ -40,7 +40,7 @@ def of_patients(ledger: Ledger, site: str, patient_ids: Collection[str]) -> list
         site: whose.
         patient_ids: a patient's id and those of the Patients that were merged into it.
     """
-    with ledger._reading.connect() as connection:
+    with ledger.reading.connect() as connection:
         rows = connection.execute(query(site, patient_ids)).mappings().all()
     return sorted((_held(row) for row in rows), key=lambda one: (one.entry.response_id, one.entry.key))
 

@@ -158,6 +158,11 @@ class Inbox:
         """
         return cls(schema.open_engine(place), site, now)
 
+    @property
+    def reading(self) -> sa.Engine:
+        """For transactions that only read."""
+        return self._reading
+
     def close(self) -> None:
         """Close the database."""
         self._engine.dispose()
@@ -266,13 +271,15 @@ class Inbox:
                 _plan_again(connection, self.site, [one.sequence for one in settled])
         return is_ours
 
-    def quarantined(self, after: int = 0, limit: int = _BATCH) -> list[Quarantined]:
-        """Return what was set aside, in order of arrival, for a person to see."""
+    def quarantined(self, after: int = 0, limit: int = _BATCH, *, caller: str = "") -> list[Quarantined]:
+        """Return what was set aside, in order of arrival, for a person to see; only of one sender if it is named."""
         columns = arrivals.c
         names = [name for name in Quarantined.__slots__ if name != "length"]
         query = sa.select(*(columns[name] for name in names), sa.func.length(columns.body).label("length")).where(
             columns.site == self.site, columns.state == "quarantined", columns.sequence > after
         )
+        if caller:
+            query = query.where(columns.caller == caller)
         with self._reading.connect() as connection:
             rows = connection.execute(query.order_by(columns.sequence).limit(limit)).mappings()
             return [Quarantined(**row) for row in rows]

@@ -1,4 +1,4 @@
-"""What of the inbox a person looks at: what was set aside, and what came late; reading only, no content."""
+"""What of the inbox a person looks at: who sent what was set aside, and what came late; reading only, no content."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from server.service.inbound.inbox import Inbox, Quarantined
+from server.service.inbound.inbox import Inbox
 from server.service.inbound.schema import arrivals
 
-_BATCH: Final = 500
 _COUNTS_NOT: Final = ("quarantined", "superseded")
 
 
@@ -47,30 +46,21 @@ def late(inbox: Inbox, *, after: int, limit: int) -> list[Late]:
     names = [name for name in Late.__slots__ if name != "counting"]
     query = sa.select(*(arrivals.c[name] for name in names), counting.scalar_subquery().label("counting"))
     query = query.where(*_are_late(inbox), arrivals.c.sequence > after).order_by(arrivals.c.sequence).limit(limit)
-    with inbox._reading.connect() as connection:
+    with inbox.reading.connect() as connection:
         return [Late(**row) for row in connection.execute(query).mappings()]
 
 
 def count_late(inbox: Inbox) -> int:
     """Return how many late versions there are."""
     query = sa.select(sa.func.count()).select_from(arrivals).where(*_are_late(inbox))
-    with inbox._reading.connect() as connection:
+    with inbox.reading.connect() as connection:
         return connection.scalar(query) or 0
-
-
-def set_aside(inbox: Inbox, *, caller: str, after: int, limit: int) -> list[Quarantined]:
-    """Return what was set aside behind a position, in order of arrival; only of one sender if it is named."""
-    found: list[Quarantined] = []
-    while len(found) < limit and (batch := inbox.quarantined(after, _BATCH)):
-        found += [one for one in batch if caller in ("", one.caller)]
-        after = batch[-1].sequence
-    return found[:limit]
 
 
 def senders(inbox: Inbox) -> Sequence[str]:
     """Return who sent what was set aside, each once, in order."""
     query = sa.select(arrivals.c.caller).distinct().order_by(arrivals.c.caller)
-    with inbox._reading.connect() as connection:
+    with inbox.reading.connect() as connection:
         return list(connection.scalars(query.where(arrivals.c.site == inbox.site, arrivals.c.state == "quarantined")))
 
 

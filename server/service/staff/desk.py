@@ -178,7 +178,7 @@ class StaffDesk:
 
     def quarantined(self, after: int, *, caller: str = "") -> Page[Quarantined]:
         """Return what was set aside, from a position on; only of one sender if it is named."""
-        return _part(arrivals.set_aside(self.inbox, caller=caller, after=after, limit=PAGE + 1), after)
+        return _part(self.inbox.quarantined(after, PAGE + 1, caller=caller), after)
 
     def late(self, after: int) -> Page[Late]:
         """Return the versions that came last and do not count, from a position on."""
