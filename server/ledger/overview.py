@@ -15,13 +15,12 @@ import sqlalchemy as sa
 from server.ledger import engine
 from server.ledger.history import Attempt
 from server.ledger.planning import RANKS, Kind
-from server.ledger.schema import attempts, outcomes, patients, responses
+from server.ledger.schema import IS_WITHHELD, attempts, outcomes, patients, responses
 from server.ledger.states import State
 
 UNPROVEN: Final[frozenset[State]] = frozenset(("sending", "unknown", "accepted", "already_there", "held", "unreadable"))
 """States of what left and was not seen in the chart yet."""
 _WHOSE: Final = ("resource_type", "response_id", "patient_id", "ehr_id")
-_IS_WITHHELD: Final = (outcomes.c.state == sa.literal_column("'planned'"), outcomes.c.reason != sa.literal_column("''"))
 _LATEST: Final = 5000  # attempts among which the last answer is looked for
 
 
@@ -121,7 +120,7 @@ class Overview:
     def withheld(self, site: str, reason: str) -> int:
         """Return how many responses have something planned that a delivery did not send for this reason."""
         query = sa.select(sa.func.count(outcomes.c.response_id.distinct())).where(
-            outcomes.c.site == site, *_IS_WITHHELD, outcomes.c.reason == reason
+            outcomes.c.site == site, IS_WITHHELD, outcomes.c.reason == reason
         )
         return self._one(query) or 0
 

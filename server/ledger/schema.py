@@ -14,7 +14,8 @@ TEXT: Final = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 _HAS_ID: Final = sa.text("ehr_id <> ''")
 _IS_DOCUMENT: Final = "kind = 'document' AND is_withdrawn IS "
-_IS_WITHHELD: Final = sa.text("state = 'planned' AND reason <> ''")
+IS_WITHHELD: Final = sa.text("state = 'planned' AND reason <> ''")
+"""Whether a delivery held an outcome back; a query in these words finds it by an index."""
 _IS_LEASED: Final = sa.text("leased_by <> ''")  # a few rows, found without reading the others
 
 metadata = sa.MetaData()
@@ -66,8 +67,8 @@ outcomes = sa.Table(
         "site",
         "reason",
         "response_id",
-        sqlite_where=_IS_WITHHELD,
-        postgresql_where=_IS_WITHHELD,
+        sqlite_where=IS_WITHHELD,
+        postgresql_where=IS_WITHHELD,
     ),
     sa.Index("outcome_by_response", "site", "response_id"),
     sa.Index("outcome_by_patient", "site", "patient_id"),
