@@ -219,7 +219,7 @@ def open_sqlite(
         path: of the file.
         metadata: its tables.
         schema_version: of these.
-        upgrades: by an older version, what fills the tables that it had not; that runs once, in one transaction.
+        upgrades: by an older version, what makes its tables these; that runs once, in one transaction.
 
     Write transactions begin with BEGIN IMMEDIATE (`engine.begin()`), so two writers wait for each other instead of
     failing half-way; a read (`engine.execution_options(is_read=True).connect()`) sees one state and blocks nobody.
@@ -238,9 +238,9 @@ def open_sqlite(
                 )
                 problem = f"written by {age} version (schema {found}, this is {schema_version}); {advice}"
                 raise InputError(path=str(path), problem=problem)
-            metadata.create_all(connection)
             if found in upgrades:
                 upgrades[found](connection)
+            metadata.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {schema_version:d}")
     except (OSError, sqlite3.Error, sa.exc.DBAPIError) as error:
         raise InputError(
@@ -368,8 +368,8 @@ def _mentioned(body: bytes) -> set[str]:
 
 def _from_first_version(connection: sa.Connection) -> None:
     """Take over the resources, and note the mentions of all."""
-    _resources.drop(connection)
     connection.exec_driver_sql(f"ALTER TABLE resource RENAME TO {_resources.name}")
+    _mentions.create(connection)
     columns = (_resources.c.site, _resources.c.type, _resources.c.id, _resources.c.body)
     rows = connection.execution_options(yield_per=_BATCH).execute(sa.select(*columns)).mappings()
     for part in rows.partitions(_BATCH):
