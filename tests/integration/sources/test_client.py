@@ -29,6 +29,7 @@ from integration.sources.client import (
 )
 
 NOW = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
+Answering = Callable[[Callable[[socket.socket], None]], str]
 
 
 class Pauses(list[float]):
@@ -48,52 +49,32 @@ def client(httpserver: HTTPServer, pauses: Pauses) -> Iterator[FhirClient]:
 
 
 @pytest.fixture
-def one_shot() -> Iterator[Callable[[bytes, float], str]]:
+def one_shot(answering: Answering) -> Callable[[bytes, float], str]:
     """Start servers that read one request, write so many bytes and cut the connection."""
-    listeners: list[socket.socket] = []
 
     def start(reply: bytes, wait_seconds: float) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
+        def answer(connection: socket.socket) -> None:
+            threading.Event().wait(wait_seconds)
+            connection.sendall(reply)
 
-        def answer() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                threading.Event().wait(wait_seconds)
-                connection.sendall(reply)
+        return f"{answering(answer)}/fhir"
 
-        threading.Thread(target=answer, daemon=True).start()
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
-
-    yield start
-    for listener in listeners:
-        listener.close()
+    return start
 
 
 @pytest.fixture
-def dripping() -> Iterator[Callable[[bytes, float], str]]:
+def dripping(answering: Answering) -> Callable[[bytes, float], str]:
     """Start servers that write a reply byte by byte, and then blanks, until the client goes."""
-    listeners: list[socket.socket] = []
 
     def start(reply: bytes, pause_seconds: float) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
+        def answer(connection: socket.socket) -> None:
+            for byte in chain(reply, repeat(32)):
+                connection.sendall(bytes([byte]))
+                threading.Event().wait(pause_seconds)
 
-        def answer() -> None:
-            connection, _ = listener.accept()
-            with connection, suppress(OSError):
-                connection.recv(65536)
-                for byte in chain(reply, repeat(32)):
-                    connection.sendall(bytes([byte]))
-                    threading.Event().wait(pause_seconds)
+        return f"{answering(answer)}/fhir"
 
-        threading.Thread(target=answer, daemon=True).start()
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
-
-    yield start
-    for listener in listeners:
-        listener.close()
+    return start
 
 
 @pytest.fixture

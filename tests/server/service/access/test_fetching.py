@@ -2,8 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from itertools import chain, repeat
 
 import pytest
@@ -14,21 +13,16 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10
 
 
 @pytest.fixture(params=[b"", HEAD], ids=["head", "body"])
-def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
+def dripping(request: pytest.FixtureRequest, answering: Callable[[Callable[[socket.socket], None]], str]) -> str:
     """A server that writes what it was given at once, and then a byte now and then, until the client goes."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def answer() -> None:
-            connection, _ = listener.accept()
-            with connection, suppress(OSError):
-                connection.recv(65536)
-                connection.sendall(request.param)
-                for byte in chain(b"" if request.param else b"HTTP/1.1 200 OK\r\nX-Long: ", repeat(ord("a"))):
-                    connection.sendall(bytes([byte]))
-                    threading.Event().wait(0.02)
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(request.param)
+        for byte in chain(b"" if request.param else b"HTTP/1.1 200 OK\r\nX-Long: ", repeat(ord("a"))):
+            connection.sendall(bytes([byte]))
+            threading.Event().wait(0.02)
 
-        threading.Thread(target=answer, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/.well-known"
+    return f"{answering(answer)}/.well-known"
 
 
 def test_an_answer_that_drips_is_waited_for_no_longer_than_a_whole_one_may_take(
