@@ -158,8 +158,8 @@ class Writer:
         """Return the entries that may be sent now.
 
         Every reference of such an entry is one that the server will understand, and no other patient's chart counts its
-        outcome; the others are noted as blocked. What
-        the site takes no change of is left to a person: it may have become a change after it was planned.
+        outcome; the others are noted as blocked. What the site takes no change of is left to a person: it may have
+        become a change after it was planned.
 
         Args:
             entries: in order of sending.
